@@ -1,0 +1,3 @@
+"""Relais: mailing lists from one ordinary hosted mailbox."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Actors: one coroutine each, meeting only in the database."""

@@ -1,0 +1,77 @@
+"""The janitor: frees what the dead held, resends what stayed in doubt, ends what is done.
+
+Any number may sweep at once: each statement changes only rows that still need it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.policy.schedule import EXPIRES_AFTER
+from worker.store import deliveries, leases, limits, postings
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from worker.actors.signals import Signals
+    from worker.store.database import Reconnecting
+    from worker.telemetry.metrics import Metrics
+
+log = structlog.get_logger()
+
+
+async def run_janitor(
+    db: Reconnecting,
+    *,
+    every: timedelta,
+    in_doubt_after: timedelta,
+    signals: Signals,
+    metrics: Metrics,
+) -> None:
+    """Sweep now and *every* so often, until the worker stops."""
+    while not signals.stopping:
+        try:
+            await sweep(db, in_doubt_after=in_doubt_after)
+            metrics.actor_succeeded("janitor")
+        except db.lost as error:
+            await db.drop()
+            log.warning("janitor.interrupted", why=repr(error))
+        await signals.sleep(every.total_seconds())
+
+
+async def sweep(db: Reconnecting, *, in_doubt_after: timedelta) -> None:
+    """Do everything once. May raise what *db* calls lost."""
+    connection = await db.connection()
+    queued, doubtful = await deliveries.release_dead(connection)
+    if queued or doubtful:
+        log.warning("leases.released", queued=queued, in_doubt=doubtful)
+    for delivery_id in await deliveries.resend_doubtful(connection, after=in_doubt_after):
+        log.warning("delivery.resent", delivery_id=delivery_id)
+    for delivery_id in await deliveries.expire(connection, after=EXPIRES_AFTER):
+        log.info("delivery.expired", delivery_id=delivery_id)
+    for posting_id in await postings.finish(connection):
+        log.info("posting.finished", posting_id=posting_id)
+    await limits.forget_bins(connection)
+    await leases.forget_dead(connection)
+
+
+async def run_heartbeat(
+    db: Reconnecting, worker_id: str, *, lease: timedelta, metrics: Metrics
+) -> None:
+    """Renew this worker's lease, until cancelled.
+
+    If it has run out meanwhile, others have freed what we held: the fences see
+    to that, and the lease is simply taken again.
+    """
+    while True:
+        try:
+            connection = await db.connection()
+            await leases.renew(connection, worker_id, lease)
+            metrics.actor_succeeded("heartbeat")
+        except db.lost as error:
+            await db.drop()
+            log.warning("heartbeat.interrupted", why=repr(error))
+        await asyncio.sleep(lease.total_seconds() / 4)

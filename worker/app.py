@@ -1,0 +1,294 @@
+"""All wiring: the one place where actors are made and started.
+
+Actors never see each other. What one writes into the database another finds
+there; the only objects they share are hints (Signals), a hand-over of claims
+(Mailbox) and the ledger, none of which holds anything that a crash may not lose.
+
+The order of the end: no new claims; dots finish; the ledger is written; the
+lease is given back. A bug in any actor ends the process, and whoever runs it
+starts it again: start-up is the recovery path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import signal
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_never, wait_random_exponential
+
+from worker.actors.desk import Desk
+from worker.actors.dispatcher import run_dispatcher
+from worker.actors.fetcher import Post, run_fetcher
+from worker.actors.janitor import run_heartbeat, run_janitor
+from worker.actors.ledger import Ledger
+from worker.actors.mailbox import Mailbox
+from worker.actors.mediator import Office, run_mediator
+from worker.actors.return_handler import run_return_handler
+from worker.actors.signals import Signals, run_listener
+from worker.actors.submitter import run_submitter
+from worker.errors import StoreLost
+from worker.mail.return_address import Tokens
+from worker.store import deliveries, leases, limits, suppressions
+from worker.store.database import Reconnecting, borrowed, close_pool, open_pool
+from worker.telemetry.metrics import Metrics
+from worker.web.ops import build_ops
+from worker.web.pages import build_app
+from worker.web.serving import serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from worker.config import Account, Config
+    from worker.store.database import Pool
+    from worker.store.deliveries import Claim
+
+log = structlog.get_logger()
+
+_POOL_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a running worker answers."""
+
+    web: int
+    metrics: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Shop:
+    """What the actors of one process are made of."""
+
+    config: Config
+    worker_id: str
+    pool: Pool
+    signals: Signals
+    tokens: Tokens
+    metrics: Metrics
+    chance: Callable[[], float]
+
+    def connection(self) -> Reconnecting:
+        return Reconnecting(self.config.database.url)
+
+
+async def run_worker(
+    config: Config, *, signals: Signals, on_ready: Callable[[Ports], None] | None = None
+) -> None:
+    """Run every actor until *signals* say stop, then finish what is in hand."""
+    pool = await _pool_in_time(config)
+    shop = _Shop(
+        config=config,
+        worker_id=f"w-{secrets.token_hex(6)}",
+        pool=pool,
+        signals=signals,
+        tokens=Tokens(config.site.secrets),
+        metrics=Metrics(),
+        chance=random.SystemRandom().random,
+    )
+    heart = shop.connection()
+    try:
+        await leases.renew(await heart.connection(), shop.worker_id, config.lease)
+        await _take_starting_limits(shop)
+        async with _background(shop, heart), _web(shop) as ports:
+            log.info("worker.started", worker_id=shop.worker_id, web=ports.web)
+            if on_ready is not None:
+                on_ready(ports)
+            await _work(shop)
+        await leases.resign(await heart.connection(), shop.worker_id)
+        log.info("worker.stopped", worker_id=shop.worker_id)
+    finally:
+        await heart.close()
+        await close_pool(pool)
+
+
+async def _pool_in_time(config: Config) -> Pool:
+    """Wait for a database that is away at the start, as it may be after a power cut."""
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(StoreLost),
+        stop=stop_never,
+        wait=wait_random_exponential(multiplier=0.5, max=30),
+        before_sleep=lambda state: log.warning(
+            "database.awaited", why=str(state.outcome.exception() if state.outcome else "")
+        ),
+        reraise=True,
+    ):
+        with attempt:
+            return await open_pool(config.database.url, size=_POOL_SIZE)
+    raise AssertionError("tenacity ends by returning or raising")  # pragma: no cover
+
+
+async def _take_starting_limits(shop: _Shop) -> None:
+    async with borrowed(shop.pool) as db, db.transaction():
+        for provider, starting in shop.config.limits.items():
+            await limits.start_with(db, starting, provider=provider)
+        for account in shop.config.accounts:
+            await limits.start_with(db, account.limits, account=account.name)
+
+
+@contextlib.asynccontextmanager
+async def _background(shop: _Shop, heart: Reconnecting) -> AsyncIterator[None]:
+    """Keep the lease and listen for notifications for as long as the work lasts."""
+    listener = shop.connection()
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(
+                run_heartbeat(
+                    heart, shop.worker_id, lease=shop.config.lease, metrics=shop.metrics
+                ),
+                name="heartbeat",
+            ),
+            group.create_task(run_listener(listener, signals=shop.signals), name="listener"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+    await listener.close()
+
+
+@contextlib.asynccontextmanager
+async def _web(shop: _Shop) -> AsyncIterator[Ports]:
+    pages = build_app(
+        tokens=shop.tokens,
+        directory=_Directory(shop.pool),
+        metrics=shop.metrics,
+        site=shop.config.site,
+    )
+    ops = build_ops(
+        shop.metrics, refresh=lambda: _refresh(shop), health=lambda: _health(shop)
+    )
+    async with serve(pages, shop.config.web) as web, serve(ops, shop.config.metrics) as metrics:
+        yield Ports(web, metrics)
+
+
+async def _work(shop: _Shop) -> None:
+    """Run the actors; return when all have finished what they held after the stop."""
+    config = shop.config
+    office = Office(
+        shop.pool, shop.worker_id, config.site, config.mailbox, shop.tokens, shop.metrics
+    )
+    post = Post(
+        config.mailbox, shop.pool, shop.worker_id, config.lease, shop.chance, shop.metrics
+    )
+    sweeps = shop.connection()
+    async with asyncio.TaskGroup() as actors:
+        start = actors.create_task
+        start(run_fetcher(post, signals=shop.signals), name="fetcher")
+        start(run_mediator(office, signals=shop.signals), name="mediator")
+        start(run_return_handler(office, signals=shop.signals), name="return_handler")
+        start(
+            run_janitor(
+                sweeps,
+                every=min(config.lease / 4, timedelta(seconds=5)),
+                in_doubt_after=config.in_doubt_after,
+                signals=shop.signals,
+                metrics=shop.metrics,
+            ),
+            name="janitor",
+        )
+        for account in config.accounts:
+            start(_run_account(shop, account), name=f"account:{account.name}")
+    await sweeps.close()
+
+
+async def _run_account(shop: _Shop, account: Account) -> None:
+    """Run the dispatcher, the submitters and the ledger of one account."""
+    claims: Mailbox[Claim] = Mailbox()
+    claiming, recording = shop.connection(), shop.connection()
+    ledger = Ledger(recording, shop.worker_id)
+    desk = Desk(
+        account,
+        pool=shop.pool,
+        tokens=shop.tokens,
+        domain=shop.config.site.domain,
+        chance=shop.chance,
+        metrics=shop.metrics,
+    )
+    async with asyncio.TaskGroup() as books:
+        books.create_task(ledger.run(), name=f"ledger:{account.name}")
+        async with asyncio.TaskGroup() as submitters:
+            for number in range(account.connections):
+                submitters.create_task(
+                    run_submitter(claims, desk=desk, ledger=ledger),
+                    name=f"submitter:{account.name}:{number}",
+                )
+            await run_dispatcher(
+                claims,
+                account=account,
+                worker_id=shop.worker_id,
+                db=claiming,
+                ledger=ledger,
+                signals=shop.signals,
+                metrics=shop.metrics,
+            )
+        ledger.close()
+    await claiming.close()
+    await recording.close()
+
+
+async def _refresh(shop: _Shop) -> None:
+    """Read into the metrics what only the database knows."""
+    async with borrowed(shop.pool) as db:
+        backlog = await deliveries.backlog(db)
+        uses = await limits.usage(db)
+        names = await limits.providers(db)
+    shop.metrics.set_backlog({(b.provider, b.state): b.count for b in backlog}, providers=names)
+    shop.metrics.set_limits(uses, providers=names)
+
+
+async def _health(shop: _Shop) -> tuple[bool, dict[str, object]]:
+    try:
+        async with borrowed(shop.pool) as db:
+            await db.fetchval("SELECT 1")
+    except StoreLost as lost:
+        return False, {"database": str(lost)}
+    return True, {"database": "ok", "worker": shop.worker_id, "stopping": shop.signals.stopping}
+
+
+class _Directory:
+    """What the pages ask and write, from the database."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def subscriber(self, list_id: int, person_id: int) -> suppressions.SubscriberRow | None:
+        async with borrowed(self._pool) as db:
+            return await suppressions.subscriber(db, list_id, person_id)
+
+    async def opt_out(
+        self, list_id: int, person_id: int, *, everywhere: bool, source: str
+    ) -> None:
+        async with borrowed(self._pool) as db, db.transaction():
+            scope = None if everywhere else list_id
+            cancelled = await suppressions.opt_out(db, scope, person_id, source=source)
+        log.info("person.opted_out", source=source, everywhere=everywhere, cancelled=cancelled)
+
+    async def opt_in(self, list_id: int, person_id: int) -> None:
+        async with borrowed(self._pool) as db:
+            await suppressions.opt_in(db, list_id, person_id)
+        log.info("person.opted_in")
+
+
+async def run_until_signalled(config: Config) -> None:
+    """Run until SIGTERM or SIGINT; the second one does not wait for dots."""
+    signals = Signals()
+    loop = asyncio.get_running_loop()
+    working = asyncio.current_task()
+
+    def on_signal() -> None:
+        if signals.stopping and working is not None:
+            working.cancel()
+        signals.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    with contextlib.suppress(asyncio.CancelledError):
+        await run_worker(config, signals=signals)

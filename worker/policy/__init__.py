@@ -1,0 +1,1 @@
+"""What we decide: pure functions of values and of the time they are given."""

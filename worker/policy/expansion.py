@@ -1,0 +1,67 @@
+"""Which list an address means.
+
+A definition gives addresses by a template, ``{role}.{committee}``. The most
+exact definition wins: fewer placeholders before more (DESIGN, section 6).
+Whether the parts name anybody is for the database to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from worker.mail.address import match_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A row of lists.definition: a view, its addresses and its rules."""
+
+    name: str
+    view: str
+    address: str
+    title: str
+    post: str  # members, anyone, moderators, nobody or view
+    post_view: str | None
+    reply_to: str  # author or list
+    max_size: int  # octets
+    max_recipients: int
+    lang: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListAddress:
+    """One address of a definition."""
+
+    definition: Definition
+    parts: Mapping[str, str]
+
+    @property
+    def local_part(self) -> str:
+        """The address without its domain."""
+        return _filled(self.definition.address, self.parts)
+
+    @property
+    def title(self) -> str:
+        """The title for people, its placeholders filled."""
+        return _filled(self.definition.title, self.parts)
+
+
+def _filled(template: str, parts: Mapping[str, str]) -> str:
+    # Not str.format: a title may hold braces that are nobody's placeholder.
+    for name, value in parts.items():
+        template = template.replace(f"{{{name}}}", value)
+    return template
+
+
+def candidates(definitions: Iterable[Definition], local_part: str) -> list[ListAddress]:
+    """Return every list that *local_part* may mean, the most exact first."""
+    found = [
+        ListAddress(definition, parts)
+        for definition in definitions
+        for parts in match_template(definition.address, local_part)
+    ]
+    return sorted(found, key=lambda address: len(address.parts))

@@ -1,0 +1,133 @@
+"""Connections to PostgreSQL: the one place that opens them, and says so when they fail.
+
+Every wait has a limit: asyncpg sets none of its own. A lost connection during a
+commit leaves it unknown whether it happened, so every transaction here can be
+run again (the keys and the fences make that harmless).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import asyncpg
+
+from worker.errors import StoreLost
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = (
+        "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+    )
+    Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+CONNECT_SECONDS = 10.0
+COMMAND_SECONDS = 60.0
+_CLOSE_SECONDS = 5.0
+
+# What asyncpg raises when the server is away, going away, or not ours to
+# write to: a primary that was demoted counts as away (SQLSTATE 25006).
+LOST = (
+    OSError,  # TimeoutError is one.
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.CannotConnectNowError,
+)
+
+
+async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    """Open one connection. StoreLost if the server does not answer."""
+    try:
+        db = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS)
+    except LOST as error:
+        raise StoreLost(f"the database does not answer: {error}") from error
+    _keep_alive(db)
+    return db
+
+
+async def open_pool(url: str, *, size: int) -> Pool:
+    """Open a pool of at most *size* connections. StoreLost if none can be had."""
+    try:
+        return await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=CONNECT_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            init=_prepare,
+        )
+    except LOST as error:
+        raise StoreLost(f"the database does not answer: {error}") from error
+
+
+async def close_pool(pool: Pool) -> None:
+    """Close *pool*, politely for a while, then not."""
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+@asynccontextmanager
+async def borrowed(pool: Pool) -> AsyncIterator[Connection]:
+    """Lend one connection. StoreLost for whatever the server's absence raises."""
+    try:
+        async with pool.acquire(timeout=CONNECT_SECONDS) as db:
+            yield db
+    except LOST as error:
+        raise StoreLost(f"the database was lost: {error!r}") from error
+
+
+class Reconnecting:
+    """One connection of its own for an actor, opened when needed.
+
+    A pool resets the session at each release, which is a round trip; an actor
+    that asks all the time keeps its connection instead.
+    """
+
+    lost = (*LOST, StoreLost)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._db: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def connection(self) -> asyncpg.Connection[asyncpg.Record]:
+        """Return the connection. StoreLost if there is none to be had."""
+        if self._db is None or self._db.is_closed():
+            self._db = await connect(self._url)
+        return self._db
+
+    async def drop(self) -> None:
+        """Throw the connection away: after an error nobody knows its state."""
+        if self._db is not None:
+            self._db.terminate()
+            self._db = None
+
+    async def close(self) -> None:
+        """Close the connection, politely for a while."""
+        db, self._db = self._db, None
+        if db is not None:
+            try:
+                await db.close(timeout=_CLOSE_SECONDS)
+            except LOST:
+                db.terminate()
+
+
+async def _prepare(db: Any) -> None:  # asyncpg hands its proxy, which no stub names alike
+    _keep_alive(db)
+
+
+def _keep_alive(db: Any) -> None:
+    """Notice a half-open connection; asyncpg itself never asks for it."""
+    sock = db._transport.get_extra_info("socket")  # noqa: SLF001 - no public way
+    if sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,0 +1,106 @@
+"""Suppressions: who gets nothing, from one list or from all.
+
+An opt-out names the person and the address that the link was sent to: the
+person may change the address, and two people may share it. It takes effect in
+the transaction that writes it: queued copies of that person are cancelled
+there, and a copy being submitted fails at the fence of its mark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberRow:
+    """What the page of an unsubscription link shows."""
+
+    definition: str
+    list_address: str
+    address: str
+    out_of_list: bool
+    out_of_all: bool
+    lists: int
+
+
+# The address is the one last written to; a person whose deliveries have been
+# purged is shown by the key alone, when that is an address.
+SUBSCRIBER = """
+    SELECT l.definition, l.address AS list_address,
+           coalesce((SELECT d.address FROM relais.delivery d JOIN relais.posting o USING (posting_id)
+                      WHERE d.person_id = p.person_id
+                      ORDER BY (o.list_id = l.list_id) DESC, d.delivery_id DESC LIMIT 1),
+                    CASE WHEN p.key LIKE 'address:%' THEN substr(p.key, 9) ELSE '' END) AS address,
+           EXISTS (SELECT FROM relais.suppression s
+                    WHERE s.person_id = p.person_id AND s.list_id = l.list_id) AS out_of_list,
+           EXISTS (SELECT FROM relais.suppression s
+                    WHERE s.person_id = p.person_id AND s.list_id IS NULL) AS out_of_all,
+           (SELECT count(DISTINCT o.list_id)::integer
+              FROM relais.delivery d JOIN relais.posting o USING (posting_id)
+             WHERE d.person_id = p.person_id) AS lists
+      FROM relais.person p, relais.list l
+     WHERE p.person_id = $2 AND l.list_id = $1
+"""
+
+
+async def subscriber(db: Connection, list_id: int, person_id: int) -> SubscriberRow | None:
+    """Return what we know of a person on a list, or None if either is unknown."""
+    row = await db.fetchrow(SUBSCRIBER, list_id, person_id)
+    return SubscriberRow(**row) if row else None
+
+
+SUPPRESS = """
+    INSERT INTO relais.suppression (list_id, person_id, address, reason, source, since)
+    SELECT $1, $2, lower((SELECT d.address FROM relais.delivery d JOIN relais.posting o USING (posting_id)
+                           WHERE d.person_id = $2 AND ($1::integer IS NULL OR o.list_id = $1)
+                           ORDER BY d.delivery_id DESC LIMIT 1)), 'unsubscribed', $3, relais.now()
+     WHERE NOT EXISTS (SELECT FROM relais.suppression s
+                        WHERE s.person_id = $2 AND s.list_id IS NOT DISTINCT FROM $1)
+        ON CONFLICT DO NOTHING
+ RETURNING true
+"""
+
+CANCEL = """
+    UPDATE relais.delivery d
+       SET state = 'cancelled', settled_at = relais.now(), reply = 'unsubscribed', worker_id = NULL
+      FROM relais.posting o
+     WHERE o.posting_id = d.posting_id
+       AND d.person_id = $2
+       AND d.state IN ('queued', 'deferred', 'claimed')
+       AND ($1::integer IS NULL OR o.list_id = $1)
+ RETURNING d.delivery_id
+"""
+
+
+async def opt_out(db: Connection, list_id: int | None, person_id: int, *, source: str) -> int | None:
+    """Suppress a person on a list (None: on all) and cancel what waits.
+
+    Returns how many copies were cancelled; None if the person was out already.
+    Call it in a transaction.
+    """
+    new = await db.fetchval(SUPPRESS, list_id, person_id, source)
+    cancelled = await db.fetch(CANCEL, list_id, person_id)
+    return len(cancelled) if new else None
+
+
+OPT_IN = """
+    DELETE FROM relais.suppression
+     WHERE person_id = $2 AND reason = 'unsubscribed' AND (list_id = $1 OR list_id IS NULL)
+"""
+
+
+async def opt_in(db: Connection, list_id: int, person_id: int) -> None:
+    """Undo a person's own opt-outs that keep this list away; nobody else's."""
+    await db.execute(OPT_IN, list_id, person_id)
+
+
+COUNTS = "SELECT reason::text, count(*)::integer AS count FROM relais.suppression GROUP BY reason"
+
+
+async def counts(db: Connection) -> dict[str, int]:
+    """Count suppressions by reason, for the metrics."""
+    return {row["reason"]: row["count"] for row in await db.fetch(COUNTS)}

@@ -1,0 +1,1 @@
+"""Submitting copies to a host: the only importer of aiosmtplib."""

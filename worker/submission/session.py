@@ -1,0 +1,181 @@
+"""One SMTP session: copies in, replies out, and a mark before each final dot.
+
+    written so far            the connection ends here    so the delivery is
+    MAIL, RCPT, DATA, body    never submitted             put back, tried again freely
+    the mark                  never submitted             put back: we know it had no dot
+    the dot                   nobody knows                in doubt, never silently resent
+
+Where the host offers PIPELINING, the dot of one copy and the envelope of the
+next leave in one write (RFC 2920, section 3.1): one round trip a copy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from worker.mail.reply import Reply, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from worker.submission.wire import Wire
+
+_QUIT_SECONDS = 2.0
+_START_MAIL_INPUT = 354
+_FINAL_REPLIES = (2, 4, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who a copy is from and for, as the host is told (RFC 5321, section 3.3)."""
+
+    return_address: str
+    recipient: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a host may take, in seconds.
+
+    The wait for the reply to the dot is long on purpose: who gives up sooner
+    than the host is done makes a duplicate (RFC 5321, section 4.5.3.2.6).
+    """
+
+    command: float = 300.0
+    dot: float = 600.0
+    octets_per_second: float = 10_000.0
+
+    def for_body(self, size_bytes: int) -> float:
+        """How long the host may take to read a body."""
+        return 60.0 + size_bytes / self.octets_per_second
+
+    def for_dot(self, size_bytes: int) -> float:
+        """How long the host may take to answer the dot."""
+        return self.dot + size_bytes / self.octets_per_second
+
+
+class Session:
+    """An authenticated session that submits one copy after the other."""
+
+    def __init__(self, wire: Wire, *, extensions: frozenset[str], patience: Patience) -> None:
+        self._wire = wire
+        self._extensions = extensions
+        self._patience = patience
+        self._announced: Envelope | None = None  # Pipelined behind the last dot.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another copy can be submitted here."""
+        return self._wire.is_open
+
+    async def submit(
+        self,
+        envelope: Envelope,
+        body: bytes,
+        *,
+        mark: Callable[[], Awaitable[bool]],
+        following: Envelope | None = None,
+    ) -> Reply | None:
+        """Submit *body*, dot-stuffed and ending in CRLF, and return the host's reply.
+
+        *mark* records durably that the dot is about to be sent, and is called
+        between body and dot. If it answers False the delivery is not ours any
+        more: the connection is aborted without the dot and None is returned.
+        *following*, if given, must be the envelope of the next call.
+        Raises ProviderSilent; its in_doubt says whether the dot may have left.
+        """
+        refusal = await self._open_transaction(envelope)
+        if refusal is not None:
+            return await self._leave_transaction(refusal)
+        self._wire.write(body)
+        await self._wire.drain(within=self._patience.for_body(envelope.size_bytes))
+        if not await self._marked(mark):
+            self._wire.abort("the delivery was no longer ours")
+            return None
+        if not self._wire.is_open or self._wire.has_unasked_reply:
+            self._wire.abort("the host gave up before the dot")
+            raise self._wire.silence(in_doubt=False)
+        return await self._dot(envelope, following)
+
+    async def _marked(self, mark: Callable[[], Awaitable[bool]]) -> bool:
+        try:
+            return await mark()
+        except BaseException:
+            # Without the mark there must be no dot, and a connection that is
+            # left open in the middle of DATA is of no use to anybody.
+            self._wire.abort("the mark could not be made")
+            raise
+
+    async def _open_transaction(self, envelope: Envelope) -> Reply | None:
+        """Get as far as the 354; return the first reply that is not what we need."""
+        if self._announced is not None and self._announced != envelope:
+            raise ValueError("the envelope that was pipelined must be submitted next")
+        commands = self._commands(envelope)
+        stages = (Stage.MAIL, Stage.RCPT, Stage.DATA)
+        pipelined = "pipelining" in self._extensions
+        if pipelined and self._announced is None:
+            self._wire.write(b"".join(commands))
+        self._announced = None
+        refusal: Reply | None = None
+        for stage, command in zip(stages, commands, strict=True):
+            if not pipelined:
+                self._wire.write(command)
+            reply = await self._wire.reply(stage, within=self._patience.command)
+            if reply.code == _START_MAIL_INPUT and stage is Stage.DATA:
+                return await self._end_empty_message(refusal) if refusal else None
+            if refusal is None and (reply.code // 100 != 2 or stage is Stage.DATA):
+                refusal = reply
+                if not pipelined:
+                    break
+        return refusal
+
+    async def _end_empty_message(self, refusal: Reply) -> Reply:
+        # RFC 2920, section 3.1: a server may answer 354 although it refused
+        # every recipient. The lone dot then ends a message that is for nobody.
+        self._wire.write(b".\r\n")
+        await self._wire.reply(Stage.DOT, within=self._patience.dot)
+        return refusal
+
+    async def _leave_transaction(self, refusal: Reply) -> Reply:
+        if refusal.ends_session:
+            self._wire.abort("the host is closing")
+        elif self._wire.is_open:
+            self._wire.write(b"RSET\r\n")
+            await self._wire.reply(Stage.MAIL, within=self._patience.command)
+        return refusal
+
+    async def _dot(self, envelope: Envelope, following: Envelope | None) -> Reply:
+        dot = b".\r\n"
+        if following is not None and "pipelining" in self._extensions:
+            self._announced = following
+            dot += b"".join(self._commands(following))
+        self._wire.write(dot)
+        within = self._patience.for_dot(envelope.size_bytes)
+        reply = await self._wire.reply(Stage.DOT, within=within, in_doubt=True)
+        if reply.code // 100 not in _FINAL_REPLIES:
+            self._wire.abort(f"{reply.code} is no reply to the dot")
+            raise self._wire.silence(in_doubt=True)
+        if reply.ends_session:
+            self._wire.abort("the host is closing")
+        return reply
+
+    def _commands(self, envelope: Envelope) -> tuple[bytes, bytes, bytes]:
+        """Return MAIL, RCPT and DATA. The addresses were checked when they were expanded."""
+        parameters = f" SIZE={envelope.size_bytes}" if "size" in self._extensions else ""
+        if "8bitmime" in self._extensions:
+            parameters += " BODY=8BITMIME"
+        return (
+            f"MAIL FROM:<{envelope.return_address}>{parameters}\r\n".encode("ascii"),
+            f"RCPT TO:<{envelope.recipient}>\r\n".encode("ascii"),
+            b"DATA\r\n",
+        )
+
+    async def quit(self) -> None:
+        """End the session politely, but not for long. Never raises."""
+        if self.is_open and self._announced is None:
+            self._wire.write(b"QUIT\r\n")
+            # Whatever it answers, or does not: every copy has its reply already.
+            await self._wire.farewell(within=_QUIT_SECONDS)
+        self._wire.abort("ended")
