@@ -81,7 +81,7 @@ async def run_fetcher(post: Post, *, signals: Signals) -> None:
             pause = _LOGIN_PAUSES[min(refused, len(_LOGIN_PAUSES) - 1)]
             refused += 1
             post.metrics.imap_failed("login")
-            log.error("inbox.login_refused", why=str(refusal), seconds=pause)
+            log.exception("inbox.login_refused", why=str(refusal), seconds=pause)
             await signals.sleep(pause)
         except (MailboxLost, MailboxRefused, StoreLost) as failure:
             longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(lost, 16), _LONGEST_PAUSE_SECONDS)

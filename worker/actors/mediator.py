@@ -48,7 +48,6 @@ from worker.notices.catalogue import footer_words
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome
 from worker.store import arrivals, expansion, lists, postings, suppressions
 from worker.store.database import borrowed
-from worker.store.expansion import Roll
 
 if TYPE_CHECKING:
     from worker.actors.signals import Signals
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from worker.policy.expansion import ListAddress
     from worker.store.arrivals import Arrival
     from worker.store.database import Connection, Pool
+    from worker.store.expansion import Roll
     from worker.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
@@ -181,9 +181,7 @@ async def _settle(arrival: Arrival, verdict: Verdict, *, office: Office) -> None
     _tell(arrival, verdict, office=office)
 
 
-async def _settle_in(
-    db: Connection, arrival: Arrival, verdict: Verdict, *, office: Office
-) -> None:
+async def _settle_in(db: Connection, arrival: Arrival, verdict: Verdict, *, office: Office) -> None:
     await arrivals.settle(
         db,
         arrival,
@@ -244,15 +242,13 @@ async def _mediate_posting(
                 await arrivals.postpone(
                     db, arrival, office.worker_id, delay=_QUERY_RETRY, reason=str(failure)
                 )
-            log.error("list.query_failed", local_part=local_part, why=str(failure))
+            log.exception("list.query_failed", local_part=local_part, why=str(failure))
             return
     posted = [v for v in verdicts if v.wanted_in is None]
     await _settle(arrival, (posted or verdicts)[0], office=office)
 
 
-async def _post(
-    arrival: Arrival, message: Message, local_part: str, *, office: Office
-) -> Verdict:
+async def _post(arrival: Arrival, message: Message, local_part: str, *, office: Office) -> Verdict:
     """Make one posting, if the list exists and the author may write to it."""
     async with borrowed(office.pool) as db:
         try:
@@ -306,7 +302,7 @@ async def _expand(
     raise AssertionError("tenacity ends by returning or raising")  # pragma: no cover
 
 
-async def _expand_once(  # noqa: PLR0913 - one transaction needs all of it
+async def _expand_once(
     db: Connection,
     arrival: Arrival,
     message: Message,
@@ -327,7 +323,7 @@ async def _expand_once(  # noqa: PLR0913 - one transaction needs all of it
                 list_id=list_id,
                 fingerprint=mark,
                 domain=office.site.domain,
-                timeout=_QUERY_PATIENCE,
+                patience=_QUERY_PATIENCE,
             )
         except _CONFLICTS:
             raise

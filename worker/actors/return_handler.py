@@ -14,7 +14,7 @@ import structlog
 
 from worker.errors import StoreLost
 from worker.mail.address import local_part_of
-from worker.mail.dsn import ReturnKind, read_return
+from worker.mail.dsn import Kind, read_return
 from worker.mail.header import read_message
 from worker.mail.return_address import Purpose, read_service_address
 from worker.mail.trace import envelope_recipient, recipients_of_our_domain
@@ -126,12 +126,12 @@ async def _act(
         if delivery_id is not None:
             await deliveries.confirm(db, delivery_id)
         return ArrivalKind.AUTOMATIC, ArrivalOutcome.DROPPED_AUTOMATIC
-    if found.kind is ReturnKind.COMPLAINT:
+    if found.kind is Kind.COMPLAINT:
         return ArrivalKind.COMPLAINT, ArrivalOutcome.UNMATCHED_REPORT
     if delivery_id is None:
         return ArrivalKind.REPORT, ArrivalOutcome.UNMATCHED_REPORT
     failed = [report for report in found.recipients if report.action == "failed"]
-    if found.kind is not ReturnKind.REPORT or not failed:
+    if found.kind is not Kind.REPORT or not failed:
         return ArrivalKind.REPORT, ArrivalOutcome.DELAYED
     await _bounce(db, delivery_id, failed[0], office=office)
     return ArrivalKind.REPORT, ArrivalOutcome.BOUNCED

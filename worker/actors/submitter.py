@@ -148,9 +148,7 @@ def _settle(claim: Claim, reply: Reply, *, desk: Desk, ledger: Ledger) -> None:
     )
 
 
-def _settle_silence(
-    claim: Claim, silence: ProviderSilent, *, desk: Desk, ledger: Ledger
-) -> None:
+def _settle_silence(claim: Claim, silence: ProviderSilent, *, desk: Desk, ledger: Ledger) -> None:
     if silence.in_doubt:
         settlement = Settlement(claim.delivery_id, DeliveryState.IN_DOUBT, reply=silence.why)
         outcome = DeliveryOutcome.IN_DOUBT

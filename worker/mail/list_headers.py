@@ -70,9 +70,11 @@ def mailbox(name: str, display_name: str, address: str) -> bytes:
             shown = '"{}"'.format(shown.replace("\\", "\\\\").replace('"', '\\"'))
         phrase = shown.encode("ascii")
     else:
-        phrase = Header(shown, "utf-8", maxlinelen=_LINE_OCTETS, header_name=name).encode(
-            linesep="\r\n"
-        ).encode("ascii")
+        phrase = (
+            Header(shown, "utf-8", maxlinelen=_LINE_OCTETS, header_name=name)
+            .encode(linesep="\r\n")
+            .encode("ascii")
+        )
     separator = b"\r\n " if len(phrase) + len(address) + len(name) > _LINE_OCTETS else b" "
     return phrase + separator + f"<{address}>".encode("ascii")
 
@@ -102,9 +104,7 @@ def list_fields(identity: ListIdentity, *, author: str, author_name: str) -> lis
         field_line("List-Post", f"<mailto:{identity.address}>".encode("ascii")),
         field_line("List-Help", help_uri),
         field_line("List-Owner", help_uri),
-        field_line(
-            "List-Unsubscribe", b"<" + identity.unsubscribe_url + b">,\r\n " + mailto
-        ),
+        field_line("List-Unsubscribe", b"<" + identity.unsubscribe_url + b">,\r\n " + mailto),
     ]
     if identity.public_url.startswith("https://"):  # RFC 8058, section 3.1, asks for it.
         fields.append(field_line("List-Unsubscribe-Post", b"List-Unsubscribe=One-Click"))

@@ -48,18 +48,28 @@ class Reply:
     @property
     def disposition(self) -> Disposition:
         """What the reply says about the copy."""
-        if self.stage is Stage.DOT and self.code // 100 == _COMPLETION:
+        if self.stage is Stage.DOT and self.is_completion:
             return Disposition.HANDED_OVER
         if self.stage is Stage.MAIL and self.code == _EXCEEDED_STORAGE:
             # RFC 1870, section 6.1: this message is too big. Another is not.
             return Disposition.REFUSED
         if self.stage not in (Stage.RCPT, Stage.DATA, Stage.DOT):
             return Disposition.ACCOUNT_TROUBLE
-        if self.code // 100 == _PERMANENT:
+        if self.is_permanent:
             return Disposition.REFUSED
         # 4yz, and anything a broken server invents: trying again is the answer
         # that loses no mail.
         return Disposition.DEFERRED
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether trying again as it is would be answered the same (section 4.2.1)."""
+        return self.code // 100 == _PERMANENT
+
+    @property
+    def is_completion(self) -> bool:
+        """Whether the command has been done."""
+        return self.code // 100 == _COMPLETION
 
     @property
     def ends_session(self) -> bool:

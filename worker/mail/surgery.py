@@ -66,6 +66,11 @@ def _fit_for_the_wire(field: Field) -> bytes:
     """Return *field* as it stands, or rewritten where it may not go out so; b"" if hopeless."""
     lines = [line for line in _LINE_END.split(field.line.rstrip(b"\r\n")) if line.strip()]
     longest = max(map(len, lines), default=0)
+    if field.name in _TEXTS and b"=?" in field.line:
+        # An encoded word may hold a line end; ours never do.
+        return field_line(
+            _name_as_written(field), encoded_text(_name_as_written(field), field.text)
+        )
     if longest <= _LINE_LIMIT_OCTETS and field.line.isascii():
         return b"\r\n".join(lines) + b"\r\n"
     name = _name_as_written(field)

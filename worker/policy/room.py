@@ -21,15 +21,24 @@ class Use(Protocol):
     """A rule and what counts against it; store.limits.Usage is one."""
 
     @property
-    def account(self) -> str | None: ...
+    def account(self) -> str | None:
+        """The account it is for; None: any."""
+
     @property
-    def provider(self) -> str | None: ...
+    def provider(self) -> str | None:
+        """The provider it is for; None: any."""
+
     @property
-    def limit(self) -> Limit: ...
+    def limit(self) -> Limit:
+        """What it allows."""
+
     @property
-    def spent(self) -> int: ...
+    def spent(self) -> int:
+        """Marks within the last period."""
+
     @property
-    def claimed(self) -> int: ...
+    def claimed(self) -> int:
+        """Claims that hold a token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def account_pause(trouble: Reply | None, failures: int, chance: Chance) -> timed
 
     *trouble* is what the host answered, or None if it fell silent.
     """
-    refused_login = trouble is not None and trouble.stage is Stage.AUTH and trouble.code >= 500
+    refused_login = trouble is not None and trouble.stage is Stage.AUTH and trouble.is_permanent
     if refused_login:
         return _LOGIN_PAUSES[min(failures, len(_LOGIN_PAUSES)) - 1]
     pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)

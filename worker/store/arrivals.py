@@ -142,9 +142,7 @@ FILED = """
 
 async def filed(db: Connection, place: Place, folder: str, uid: int | None) -> None:
     """Record where the message lies now."""
-    await db.execute(
-        FILED, place.account, place.folder, place.uidvalidity, place.uid, folder, uid
-    )
+    await db.execute(FILED, place.account, place.folder, place.uidvalidity, place.uid, folder, uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +207,7 @@ SORT = """
 async def sort(db: Connection, arrival: Arrival, worker_id: str, kind: ArrivalKind) -> None:
     """Hand a return on to its handler."""
     await db.execute(SORT, arrival.arrival_id, worker_id, kind.value)
+    await db.execute("SELECT pg_notify('relais', 'report')")
 
 
 SETTLE = """
@@ -260,4 +259,3 @@ async def seconds_until_due(db: Connection, state: str) -> float | None:
     """Return how long until a postponed arrival is due, if there is one."""
     seconds: float | None = await db.fetchval(NEXT_DUE, state)
     return seconds
-

@@ -187,7 +187,8 @@ async def record(
 
 RELEASE_DEAD = """
     UPDATE relais.delivery d
-       SET state = CASE d.state WHEN 'claimed' THEN 'queued' ELSE 'in_doubt' END::relais.delivery_state,
+       SET state = CASE d.state WHEN 'claimed' THEN 'queued'
+                                ELSE 'in_doubt' END::relais.delivery_state,
            worker_id = CASE d.state WHEN 'claimed' THEN NULL ELSE d.worker_id END,
            attempts = d.attempts - (d.state = 'claimed')::integer
      WHERE d.state IN ('claimed', 'dotting')

@@ -91,15 +91,15 @@ async def judge(
     list_id: int | None,
     fingerprint: bytes,
     domain: str,
-    timeout: timedelta,
+    patience: timedelta,
 ) -> Roll:
     """Run the list's query once and judge its rows into *listed*.
 
     Raises asyncpg.PostgresError for what is wrong with the query, a
-    QueryCanceledError after *timeout* among them.
+    QueryCanceledError after *patience* among them.
     """
     await db.execute(CREATE_LISTED)
-    milliseconds = str(int(timeout.total_seconds() * 1000))
+    milliseconds = str(int(patience.total_seconds() * 1000))
     await db.fetchval("SELECT set_config('statement_timeout', $1, true)", milliseconds)
     await db.execute(
         JUDGE,
@@ -108,7 +108,7 @@ async def judge(
         list_id,
         fingerprint,
         domain,
-        timeout=timeout.total_seconds() + 10,
+        timeout=patience.total_seconds() + 10,
     )
     await db.fetchval("SELECT set_config('statement_timeout', '0', true)")
     row = await db.fetchrow(COUNT)
@@ -152,8 +152,8 @@ class Verdict:
 
 
 VERDICTS = """
-    SELECT coalesce(l.address, '') AS address, relais.provider_of(coalesce(l.address, '')) AS provider,
-           l.verdict
+    SELECT coalesce(l.address, '') AS address,
+           relais.provider_of(coalesce(l.address, '')) AS provider, l.verdict
       FROM listed l ORDER BY l.verdict, lower(l.address) LIMIT $1
 """
 

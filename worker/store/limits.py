@@ -93,7 +93,8 @@ async def providers(db: Connection) -> list[str]:
 
 
 SET = """
-    INSERT INTO relais.limit_rule AS rule (account, provider, amount, period, set_at, set_by, reason)
+    INSERT INTO relais.limit_rule AS rule
+           (account, provider, amount, period, set_at, set_by, reason)
     VALUES ($1, $2, $3, $4, relais.now(), $5, $6)
         ON CONFLICT (account, provider, period) DO UPDATE
        SET amount = excluded.amount, set_at = excluded.set_at, set_by = excluded.set_by,

@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -20,8 +21,7 @@ from worker.errors import MigrationError
 from worker.store.database import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from worker.store.database import Connection
 
@@ -79,6 +79,13 @@ class Outcome:
     findings: tuple[Finding, ...]
 
 
+def shipped_track() -> Track:
+    """Return our own migrations: beside the package in a wheel, above it in the repository."""
+    package = Path(__file__).parents[1]
+    installed = package / "_migrations"
+    return Track("relais", installed if installed.is_dir() else package.parent / "migrations")
+
+
 def read_track(track: Track) -> list[Migration]:
     """Read the files of *track*. MigrationError if a name or a number is wrong."""
     if not track.folder.is_dir():
@@ -109,7 +116,13 @@ async def status(admin_url: str, tracks: Sequence[Track]) -> Plan:
         await db.close()
 
 
-async def up(admin_url: str, tracks: Sequence[Track], *, dry_run: bool = False) -> Outcome:
+async def up(
+    admin_url: str,
+    tracks: Sequence[Track],
+    *,
+    dry_run: bool = False,
+    on_applied: Callable[[Migration], None] | None = None,
+) -> Outcome:
     """Apply what is pending; in a dry run, roll everything back in the end.
 
     MigrationError names the file and what PostgreSQL said; the files before it
@@ -124,6 +137,8 @@ async def up(admin_url: str, tracks: Sequence[Track], *, dry_run: bool = False) 
         await db.execute(CREATE_BOOK)
         for migration in plan.pending:
             await _apply(db, migration, check=migration == plan.pending[-1])
+            if on_applied is not None:
+                on_applied(migration)
         return Outcome(plan.pending, await _findings(db))
     finally:
         await db.close()  # Ends the session, and the lock with it.
@@ -135,7 +150,7 @@ async def _lock(db: Connection) -> None:
     try:
         async with asyncio.timeout(_LOCK_PATIENCE_SECONDS):
             while not await db.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK_KEY):
-                await asyncio.sleep(_LOCK_POLL_SECONDS)
+                await asyncio.sleep(_LOCK_POLL_SECONDS)  # noqa: ASYNC110 - the lock is remote
     except TimeoutError as error:
         raise MigrationError(
             "another migration has held the lock for two minutes; look for it in pg_locks"
@@ -176,7 +191,8 @@ async def _plan(db: Connection, tracks: Sequence[Track]) -> Plan:
             elif any(other.track == migration.track for other in pending):
                 late = next(m for m in pending if m.track == migration.track)
                 raise MigrationError(
-                    f"{late} is numbered below {migration}, which is applied: give it a higher number"
+                    f"{late} is numbered below {migration}, which is applied:"
+                    " give it a higher number"
                 )
             else:
                 applied.append(migration)
@@ -241,7 +257,11 @@ def _explained(migration: Migration, error: asyncpg.PostgresError) -> str:
     if isinstance(position := getattr(error, "position", None), str):
         line = migration.sql.count("\n", 0, int(position) - 1) + 1
         said[0] = f"{migration}.sql, line {line}: {error}"
-    said += [f"  {label}: {text}" for label in ("detail", "hint") if (text := getattr(error, label, None))]
+    said += [
+        f"  {label}: {text}"
+        for label in ("detail", "hint")
+        if (text := getattr(error, label, None))
+    ]
     return "\n".join(said)
 
 

@@ -31,7 +31,8 @@ class SubscriberRow:
 # purged is shown by the key alone, when that is an address.
 SUBSCRIBER = """
     SELECT l.definition, l.address AS list_address,
-           coalesce((SELECT d.address FROM relais.delivery d JOIN relais.posting o USING (posting_id)
+           coalesce((SELECT d.address
+                       FROM relais.delivery d JOIN relais.posting o USING (posting_id)
                       WHERE d.person_id = p.person_id
                       ORDER BY (o.list_id = l.list_id) DESC, d.delivery_id DESC LIMIT 1),
                     CASE WHEN p.key LIKE 'address:%' THEN substr(p.key, 9) ELSE '' END) AS address,
@@ -55,7 +56,8 @@ async def subscriber(db: Connection, list_id: int, person_id: int) -> Subscriber
 
 SUPPRESS = """
     INSERT INTO relais.suppression (list_id, person_id, address, reason, source, since)
-    SELECT $1, $2, lower((SELECT d.address FROM relais.delivery d JOIN relais.posting o USING (posting_id)
+    SELECT $1, $2, lower((SELECT d.address
+                            FROM relais.delivery d JOIN relais.posting o USING (posting_id)
                            WHERE d.person_id = $2 AND ($1::integer IS NULL OR o.list_id = $1)
                            ORDER BY d.delivery_id DESC LIMIT 1)), 'unsubscribed', $3, relais.now()
      WHERE NOT EXISTS (SELECT FROM relais.suppression s
@@ -76,7 +78,9 @@ CANCEL = """
 """
 
 
-async def opt_out(db: Connection, list_id: int | None, person_id: int, *, source: str) -> int | None:
+async def opt_out(
+    db: Connection, list_id: int | None, person_id: int, *, source: str
+) -> int | None:
     """Suppress a person on a list (None: on all) and cancel what waits.
 
     Returns how many copies were cancelled; None if the person was out already.

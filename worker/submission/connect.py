@@ -8,7 +8,6 @@ stripped, so it is never used.
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +20,7 @@ from worker.submission.session import Patience, Session
 from worker.submission.wire import Wire
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
 _CONNECT_SECONDS = 30.0
@@ -56,7 +56,9 @@ async def open_session(
             return Reply(stage, refusal.code, refusal.message.replace("\n", " "))
         except (aiosmtplib.SMTPException, OSError) as error:
             client.close()
-            raise ProviderSilent(endpoint.host, f"{stage.value}: {error}", in_doubt=False) from error
+            raise ProviderSilent(
+                endpoint.host, f"{stage.value}: {error}", in_doubt=False
+            ) from error
     return _taken_over(client, endpoint, patience or Patience())
 
 

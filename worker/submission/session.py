@@ -11,9 +11,11 @@ next leave in one write (RFC 2920, section 3.1): one round trip a copy.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from worker.errors import ProviderSilent
 from worker.mail.reply import Reply, Stage
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _QUIT_SECONDS = 2.0
 _START_MAIL_INPUT = 354
 _FINAL_REPLIES = (2, 4, 5)
+_OPENING = (Stage.MAIL, Stage.RCPT, Stage.DATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class Session:
         """
         refusal = await self._open_transaction(envelope)
         if refusal is not None:
-            return await self._leave_transaction(refusal)
+            return refusal
         self._wire.write(body)
         await self._wire.drain(within=self._patience.for_body(envelope.size_bytes))
         if not await self._marked(mark):
@@ -113,38 +116,37 @@ class Session:
         if self._announced is not None and self._announced != envelope:
             raise ValueError("the envelope that was pipelined must be submitted next")
         commands = self._commands(envelope)
-        stages = (Stage.MAIL, Stage.RCPT, Stage.DATA)
         pipelined = "pipelining" in self._extensions
         if pipelined and self._announced is None:
             self._wire.write(b"".join(commands))
         self._announced = None
-        refusal: Reply | None = None
-        for stage, command in zip(stages, commands, strict=True):
+        for stage, command in zip(_OPENING, commands, strict=True):
             if not pipelined:
                 self._wire.write(command)
             reply = await self._wire.reply(stage, within=self._patience.command)
             if reply.code == _START_MAIL_INPUT and stage is Stage.DATA:
-                return await self._end_empty_message(refusal) if refusal else None
-            if refusal is None and (reply.code // 100 != 2 or stage is Stage.DATA):
-                refusal = reply
-                if not pipelined:
-                    break
-        return refusal
+                return None
+            if stage is Stage.DATA or not reply.is_completion:
+                await self._leave_transaction(reply, unread=_unread(stage) if pipelined else ())
+                return reply
+        return None
 
-    async def _end_empty_message(self, refusal: Reply) -> Reply:
-        # RFC 2920, section 3.1: a server may answer 354 although it refused
-        # every recipient. The lone dot then ends a message that is for nobody.
-        self._wire.write(b".\r\n")
-        await self._wire.reply(Stage.DOT, within=self._patience.dot)
-        return refusal
-
-    async def _leave_transaction(self, refusal: Reply) -> Reply:
+    async def _leave_transaction(self, refusal: Reply, *, unread: tuple[Stage, ...]) -> None:
+        """Make the session fit for the next copy, or end it; the refusal stands either way."""
         if refusal.ends_session:
             self._wire.abort("the host is closing")
-        elif self._wire.is_open:
+        # A host that hangs up now has said what we needed.
+        with suppress(ProviderSilent):
+            for stage in unread:
+                reply = await self._wire.reply(stage, within=self._patience.command)
+                if reply.code == _START_MAIL_INPUT:
+                    # RFC 2920, section 3.1: a server may answer 354 although it
+                    # refused every recipient. The lone dot then ends a message
+                    # that is for nobody.
+                    self._wire.write(b".\r\n")
+                    await self._wire.reply(Stage.DOT, within=self._patience.dot)
             self._wire.write(b"RSET\r\n")
             await self._wire.reply(Stage.MAIL, within=self._patience.command)
-        return refusal
 
     async def _dot(self, envelope: Envelope, following: Envelope | None) -> Reply:
         dot = b".\r\n"
@@ -179,3 +181,8 @@ class Session:
             # Whatever it answers, or does not: every copy has its reply already.
             await self._wire.farewell(within=_QUIT_SECONDS)
         self._wire.abort("ended")
+
+
+def _unread(refused_at: Stage) -> tuple[Stage, ...]:
+    """Return the stages whose replies are still to come in a pipelined group."""
+    return _OPENING[_OPENING.index(refused_at) + 1 :]

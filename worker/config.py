@@ -1,0 +1,615 @@
+"""The configuration: relais.toml, overridden by RELAIS_* variables.
+
+``RELAIS_DATABASE__URL`` is [database] url; with ``_FILE`` behind it, the value
+is what that file holds. An account is named: ``RELAIS_ACCOUNTS__MAIN__SMTP``.
+Paths are relative to the configuration file. read_config() finds every problem
+before it raises ConfigError, and no problem tells a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+import re
+import ssl
+import tomllib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from worker.errors import ConfigError
+from worker.policy.limit import Limit, read_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    Table = dict[str, object]
+
+LOCALES = ("fr", "en")
+
+# All there is to set, and how it is written; what is absent here is unknown.
+_SETTINGS: dict[str, dict[str, str]] = {
+    "site": {
+        "domain": '"listes.example.fr"',
+        "public_url": '"https://listes.example.fr"',
+        "locale": '"fr" or "en"',
+        "help_address": '"aide@example.fr"',
+        "member_space": '"https://monespace.example.fr"',
+        "secret_file": '"relais.secret"',
+        "migrations": '["migrations/site"]',
+    },
+    "database": {
+        "url": '"postgresql://relais_worker@/federation" or "embedded:DIRECTORY"',
+        "admin_url": '"postgresql://relais_owner@/federation"',
+    },
+    "mailbox": {
+        "imap": '"imaps://listes%40example.fr@imap.example.net:993"',
+        "password_file": '"imap.secret"',
+        "ca_file": '"ca.pem"',
+        "poll_seconds": "60",
+        "recipient_headers": '["Delivered-To", "X-Original-To", "Envelope-To"]',
+        "trusted_authserv_id": r"'mx\.host\.example'",
+    },
+    "accounts": {
+        "name": '"main"',
+        "smtp": '"smtps://listes%40example.fr@smtp.example.net:465"',
+        "password_file": '"smtp.secret"',
+        "ca_file": '"ca.pem"',
+        "connections": "2",
+        "limits": '["200/hour"]',
+    },
+    "limits": {},  # Any provider may be named.
+    "worker": {"lease_seconds": "60", "in_doubt_minutes": "30"},
+    "web": {"listen": '"127.0.0.1:8080"'},
+    "metrics": {"listen": '"127.0.0.1:9108"'},
+}
+_RECIPIENT_HEADERS = ("Delivered-To", "X-Original-To", "Envelope-To")
+_PREFIX = "RELAIS_"
+_KEY = re.compile(r"([0-9a-fA-F]{2}){32,}")  # 256 bits at least.
+_NAME = re.compile(r"[a-z0-9_-]+")  # As relais.provider has it.
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}")
+_ADDRESS = re.compile(r"[^\s@<>,;:\"\x00-\x1f\x7f]+@[^\s@<>,;:\"\x00-\x1f\x7f]+")
+_FIELD_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, section 2.2.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
+_LINE_END = re.compile(r"[\x00\r\n]")
+_URL = re.compile(r"[a-z+]+://[!#-;=?-~]+")  # ASCII that is seen, but for " < >.
+
+
+class Tls(Enum):
+    """How a connection is protected."""
+
+    IMPLICIT = "implicit"
+    STARTTLS = "starttls"
+    NONE = "none"  # To loopback only.
+
+
+_SCHEMES = {
+    "imap": {"imaps": (993, Tls.IMPLICIT), "imap": (143, Tls.NONE)},
+    "smtp": {
+        "smtps": (465, Tls.IMPLICIT),
+        "smtp+starttls": (587, Tls.STARTTLS),
+        "smtp": (25, Tls.NONE),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A host's server, and our login there."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    tls: Tls
+    ca_file: Path | None = None  # Trusted besides the system's authorities.
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where we accept connections; port 0 takes any that is free."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Whose lists these are."""
+
+    domain: str
+    public_url: str  # Without a slash at its end.
+    locale: str
+    help_address: str
+    member_space: str  # "" if there is none.
+    secrets: tuple[bytes, ...] = field(repr=False)  # The newest first.
+    migrations: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the queue is: a URL may hold a password."""
+
+    url: str = field(repr=False)
+    admin_url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """The one catch-all."""
+
+    endpoint: Endpoint
+    poll: timedelta
+    recipient_headers: tuple[str, ...]
+    trusted_authserv_id: str  # A regular expression; "" trusts nobody.
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One login to submit with."""
+
+    name: str
+    endpoint: Endpoint
+    connections: int
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that a process is told."""
+
+    site: Site
+    database: Database
+    mailbox: Mailbox
+    accounts: tuple[Account, ...]
+    limits: Mapping[str, tuple[Limit, ...]]  # By provider; starting values.
+    lease: timedelta
+    in_doubt_after: timedelta
+    web: Listen
+    metrics: Listen
+
+
+def read_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the file at *path*, if any, and the variables that override it."""
+    problems: list[str] = []
+    tables = _read_tables(path)
+    folder = (path.parent if path else Path()).absolute()
+    _refuse_unknown(tables, problems)
+    _override(tables, environ, folder, problems)
+
+    def section(name: str) -> _Section:
+        table = tables.get(name, {})
+        if not isinstance(table, dict):
+            problems.append(f"{name} is no table: write [{name}] above its settings")
+            table = {}
+        return _Section(name, f"[{name}]", table, folder, problems)
+
+    worker = section("worker")
+    config = Config(
+        site=_site(section("site")),
+        database=_database(section("database")),
+        mailbox=_mailbox(section("mailbox")),
+        accounts=tuple(_accounts(tables.get("accounts", []), folder, problems)),
+        limits=_provider_limits(section("limits")),
+        lease=timedelta(seconds=worker.number("lease_seconds", 60, least=0.1, most=86_400)),
+        in_doubt_after=timedelta(
+            minutes=worker.number("in_doubt_minutes", 30, least=0.001, most=43_200)
+        ),
+        web=_listen(section("web"), "127.0.0.1:8080"),
+        metrics=_listen(section("metrics"), "127.0.0.1:9108"),
+    )
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+class _Section:
+    """One table: gives its settings by type, and reports what is wrong with them.
+
+    After a problem it gives something of the right type: the configuration
+    is thrown away in the end, when all of them are known.
+    """
+
+    def __init__(
+        self, name: str, title: str, table: Table, folder: Path, problems: list[str]
+    ) -> None:
+        self._table = table
+        self._name = name
+        self._title = title
+        self._folder = folder
+        self._problems = problems
+
+    def report(self, key: str, problem: str) -> None:
+        self._problems.append(f"{self._title} {key}: {problem}")
+
+    def wrong(self, key: str, why: str) -> None:
+        """Report a value, and how it is written."""
+        example = _SETTINGS[self._name].get(key, '"100/day"')
+        self.report(key, f"{why}; write {key} = {example}")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._table.get(key, default)
+        if isinstance(value, str) and (value.strip() or value == default):
+            return value
+        self.wrong(key, "is missing" if value is None else "must be a text")
+        return ""
+
+    def texts(self, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Give a list of texts; one alone needs no brackets."""
+        value = self._table.get(key, list(default))
+        if isinstance(value, str):
+            value = [value]
+        if not isinstance(value, list):
+            self.wrong(key, "must be a list of texts")
+            return ()
+        texts = tuple(text for text in value if isinstance(text, str))
+        if len(texts) < len(value):
+            self.wrong(key, "must hold texts only")
+        return texts
+
+    def number(self, key: str, default: float, *, least: float, most: float) -> float:
+        value = self._table.get(key, default)
+        try:
+            number = math.nan if isinstance(value, bool) else float(str(value))
+        except ValueError:
+            number = math.nan
+        if least <= number <= most:  # nan is not.
+            return number
+        self.wrong(key, f"must be a number from {least:g} to {most:g}")
+        return float(default)
+
+    def limits(self, key: str) -> tuple[Limit, ...]:
+        limits = []
+        for text in self.texts(key):
+            try:
+                limits.append(read_limit(text))
+            except ValueError as error:
+                self.report(key, str(error))
+        if len({limit.period for limit in limits}) < len(limits):
+            self.wrong(key, "has two limits for one period")
+        return tuple(limits)
+
+    def names(self) -> Iterable[str]:
+        return self._table.keys()
+
+    def path(self, text: str) -> Path:
+        return self._folder / Path(text).expanduser()
+
+    def secret(self, key: str, make: str) -> str | None:
+        """Give what the private file named by *key* holds; *make* says how to make it."""
+        name = self.text(key)
+        if not name:
+            return None
+        path = self.path(name)
+        try:
+            return _read_secret(path)
+        except FileNotFoundError:
+            self.report(key, f"{path} does not exist; run: (umask 077; {make} > {path})")
+        except (OSError, ValueError) as error:
+            self.report(key, _why(error))
+        return None
+
+
+def _read_secret(path: Path) -> str:
+    """Return the text of a file that its owner alone can read, without its line end."""
+    with path.open(encoding="utf-8") as file:
+        if os.fstat(file.fileno()).st_mode & 0o077:
+            raise ValueError(f"{path} can be read by others; run: chmod 600 {path}")
+        try:
+            return file.read().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is no text in UTF-8") from error
+
+
+def _why(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _read_tables(path: Path | None) -> Table:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError([f"{path} does not exist; name another with --config FILE"]) from error
+    except OSError as error:
+        raise ConfigError([_why(error)]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path} is no text in UTF-8"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path} is no TOML: {error}"]) from error
+
+
+def _refuse_unknown(tables: Table, problems: list[str]) -> None:
+    for name, table in tables.items():
+        if name not in _SETTINGS:
+            problems.append(f"{name} is unknown{_did_you_mean(name, _SETTINGS)}")
+            continue
+        for one in table if isinstance(table, list) else [table]:
+            known = _SETTINGS[name]
+            problems.extend(
+                f"[{name}] {key} is unknown{_did_you_mean(key, known)}"
+                for key in (one if isinstance(one, dict) and known else {})
+                if key not in known
+            )
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word.lower(), known, n=1)
+    return f": did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+
+
+def _override(tables: Table, environ: Mapping[str, str], folder: Path, problems: list[str]) -> None:
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(_PREFIX):
+            continue
+        place = _place_of(variable, problems)
+        if place is None:
+            continue
+        *sections, key, from_file = place
+        table = _table_at(tables, sections)
+        try:
+            table[key] = _read_value(text, folder if from_file else None)
+        except (OSError, ValueError) as error:
+            problems.append(f"{variable}: {_why(error)}")
+
+
+def _place_of(variable: str, problems: list[str]) -> tuple[str, ...] | None:
+    """Say where the value of *variable* belongs: sections, key, "file" or ""."""
+    *sections, key = variable.removeprefix(_PREFIX).lower().split("__")
+    depth = 2 if sections[:1] == ["accounts"] else 1
+    known = _variables()
+    if len(sections) == depth and sections[0] in _SETTINGS:
+        settings = _SETTINGS[sections[0]]
+        if key in settings or sections[0] == "limits":
+            return (*sections, key, "")
+        plain = key.removesuffix("_file")
+        if plain in settings and plain != key:
+            return (*sections, plain, "file")
+    elif not sections:
+        # A variable of somebody else's (Kubernetes makes RELAIS_PORT), but for
+        # the one mistake that everybody makes.
+        meant = [name for name in known if name.replace("__", "_") == variable]
+        if meant:
+            problems.append(f"{variable} is unknown: did you mean {meant[0]}?")
+        return None
+    near = get_close_matches(variable, known, n=1)
+    hint = f": did you mean {near[0]}?" if near else f"; write {_PREFIX}SECTION__KEY"
+    problems.append(f"{variable} is unknown{hint}")
+    return None
+
+
+def _variables() -> list[str]:
+    return [
+        f"{_PREFIX}{section}__{'NAME__' if section == 'accounts' else ''}{key}{end}".upper()
+        for section, keys in _SETTINGS.items()
+        for key in keys
+        for end in ("", "_file")
+    ]
+
+
+def _table_at(tables: Table, sections: list[str]) -> Table:
+    """Return the table of a variable's *sections*, made if need be."""
+    name = sections[0]
+    if name != "accounts":
+        table = tables.setdefault(name, {})
+        return table if isinstance(table, dict) else {}
+    accounts = tables.setdefault(name, [])
+    if not isinstance(accounts, list):
+        return {}
+    for account in accounts:
+        if isinstance(account, dict) and account.get("name") == sections[1]:
+            return account
+    made: Table = {"name": sections[1]}
+    accounts.append(made)
+    return made
+
+
+def _read_value(text: str, folder: Path | None) -> object:
+    if folder is not None:
+        text = _read_secret(folder / Path(text).expanduser())
+    if not text.startswith("["):
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError('a list is written as in ["one", "two"]') from error
+
+
+def _site(section: _Section) -> Site:
+    domain = section.text("domain").lower()
+    if domain and not _DOMAIN.fullmatch(domain):
+        section.wrong("domain", f"{domain!r} is no domain in ASCII")
+    locale = section.text("locale", "fr")
+    if locale and locale not in LOCALES:
+        section.wrong("locale", f"{locale!r} has no translation")
+    help_address = section.text("help_address")
+    if help_address and not _ADDRESS.fullmatch(help_address):
+        section.wrong("help_address", f"{help_address!r} is no address")
+    return Site(
+        domain=domain,
+        public_url=_web_url(section, "public_url", section.text("public_url")).rstrip("/"),
+        locale=locale,
+        help_address=help_address,
+        member_space=_web_url(section, "member_space", section.text("member_space", "")),
+        secrets=_keys(section),
+        migrations=tuple(section.path(name) for name in section.texts("migrations")),
+    )
+
+
+def _web_url(section: _Section, key: str, text: str) -> str:
+    """Return *text*, an https URL that is fit for a header and a page."""
+    url = _split(text)
+    secure = url is not None and (url.scheme == "https" or _is_loopback(url.hostname))
+    if text and (not url or not secure or url.scheme not in ("https", "http")):
+        section.wrong(key, f"{text!r} is no https URL")
+    return text
+
+
+def _keys(section: _Section) -> tuple[bytes, ...]:
+    text = section.secret("secret_file", "openssl rand -hex 32")
+    if text is None:
+        return ()
+    lines = text.split()
+    keys = tuple(bytes.fromhex(line) for line in lines if _KEY.fullmatch(line))
+    if not keys or len(keys) < len(lines):
+        section.report(
+            "secret_file",
+            "each line must be a key of at least 64 hexadecimal digits; "
+            "make one with: openssl rand -hex 32",
+        )
+    return keys
+
+
+def _database(section: _Section) -> Database:
+    url = section.text("url")
+    return Database(
+        url=_database_url(section, "url", url),
+        admin_url=_database_url(section, "admin_url", section.text("admin_url", url)),
+    )
+
+
+def _database_url(section: _Section, key: str, text: str) -> str:
+    # It may hold a password, so that no problem quotes it.
+    scheme, _, rest = text.partition(":")
+    if scheme == "embedded" and rest:
+        return f"embedded:{section.path(rest)}"
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        section.wrong(key, "is no URL of PostgreSQL")
+    return text
+
+
+def _mailbox(section: _Section) -> Mailbox:
+    headers = section.texts("recipient_headers", _RECIPIENT_HEADERS)
+    if not headers or not all(_FIELD_NAME.fullmatch(name) for name in headers):
+        section.wrong("recipient_headers", "must name at least one header field")
+    trusted = section.text("trusted_authserv_id", "")
+    try:
+        re.compile(trusted)
+    except re.error as error:
+        section.wrong("trusted_authserv_id", f"is no regular expression: {error}")
+    return Mailbox(
+        endpoint=_endpoint(section, "imap"),
+        poll=timedelta(seconds=section.number("poll_seconds", 60, least=1, most=86_400)),
+        recipient_headers=headers,
+        trusted_authserv_id=trusted,
+    )
+
+
+def _accounts(tables: object, folder: Path, problems: list[str]) -> Iterator[Account]:
+    if not isinstance(tables, list) or not tables:
+        problems.append("no account to submit with: write [[accounts]] and its settings")
+        return
+    names: set[str] = set()
+    for number, table in enumerate(tables, start=1):
+        if not isinstance(table, dict):
+            problems.append(f"account {number} is no table: write [[accounts]]")
+            continue
+        section = _Section("accounts", f"[[accounts]] {number}", table, folder, problems)
+        account = _account(section)
+        if account.name in names:
+            section.report("name", f"{account.name!r} is another account's")
+        names.add(account.name)
+        yield account
+
+
+def _account(section: _Section) -> Account:
+    name = section.text("name")
+    if name and not _NAME.fullmatch(name):
+        section.wrong("name", f"{name!r} must be of a-z, 0-9, - and _")
+    connections = section.number("connections", 2, least=1, most=1000)
+    if not connections.is_integer():
+        section.wrong("connections", "must be a whole number")
+    return Account(
+        name=name,
+        endpoint=_endpoint(section, "smtp"),
+        connections=int(connections),
+        limits=section.limits("limits"),
+    )
+
+
+def _provider_limits(section: _Section) -> dict[str, tuple[Limit, ...]]:
+    limits = {}
+    for provider in section.names():
+        if not _NAME.fullmatch(provider):
+            section.report(provider, "a provider's name is of a-z, 0-9, - and _")
+        limits[provider] = section.limits(provider)
+    return limits
+
+
+def _endpoint(section: _Section, key: str) -> Endpoint:
+    """Read the URL at *key*, and the password that belongs to it."""
+    password = _password(section)
+    text = section.text(key)
+    url = _split(text)
+    if url is None or url.scheme not in _SCHEMES[key]:
+        if text:
+            section.wrong(key, "is no URL for this")
+        return Endpoint("", 0, "", "", Tls.NONE)
+    port, tls = _SCHEMES[key][url.scheme]
+    host, user = url.hostname or "", unquote(url.username or "")
+    if not host or not user or _UNSEEN.search(user):
+        section.wrong(key, "must name a user, with %40 for @, and a host")
+    if url.password is not None:
+        section.wrong(key, "must not hold the password, which password_file is for")
+    if tls is Tls.NONE and not _is_loopback(host):
+        section.wrong(key, "would send the password in the clear")
+    ca_file = _ca_file(section)
+    return Endpoint(host, url.port or port, user, password, tls, ca_file)
+
+
+def _password(section: _Section) -> str:
+    password = section.secret("password_file", "cat")
+    if password is None:
+        return ""
+    if not password or _LINE_END.search(password):
+        section.report("password_file", "must hold the password and nothing else, on one line")
+    return password
+
+
+def _ca_file(section: _Section) -> Path | None:
+    name = section.text("ca_file", "")
+    if not name:
+        return None
+    path = section.path(name)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (OSError, ValueError):
+        section.report("ca_file", f"{path} is no readable file of certificates in PEM")
+    return path
+
+
+def _listen(section: _Section, default: str) -> Listen:
+    text = section.text("listen", default)
+    url = _split(f"tcp://{text}")
+    port = text.rpartition(":")[2]
+    if url is None or not url.hostname or not port.isdecimal() or url.netloc != text:
+        section.wrong("listen", f"{text!r} is no address with a port")
+        return Listen("", 0)
+    return Listen(url.hostname, int(port))
+
+
+def _split(text: str) -> SplitResult | None:
+    """Split a URL, None if it is none; urlsplit() itself drops what is not seen."""
+    if not _URL.fullmatch(text):
+        return None
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018 - It is read, and may be refused, only now.
+    except ValueError:
+        return None
+    return url if url.hostname else None
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

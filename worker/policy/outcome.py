@@ -1,0 +1,70 @@
+"""What may become of an arrival and of a delivery: closed sets.
+
+The values are stored, and they are labels of metrics.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ArrivalKind(StrEnum):
+    """What a message in the mailbox is."""
+
+    POSTING = "posting"
+    REPORT = "report"
+    COMPLAINT = "complaint"
+    AUTOMATIC = "automatic"
+    REQUEST = "request"
+    UNKNOWN = "unknown"
+
+
+class ArrivalOutcome(StrEnum):
+    """What became of it."""
+
+    POSTED = "posted"
+    HELD = "held"
+    REFUSED_UNKNOWN_LIST = "refused_unknown_list"
+    REFUSED_STRANGER = "refused_stranger"
+    REFUSED_OVERSIZE = "refused_oversize"
+    REFUSED_NOBODY = "refused_nobody"  # The list is empty, or nobody may post to it.
+    HELD_NO_RECIPIENT_HEADER = "held_no_recipient_header"
+    DUPLICATE = "duplicate"
+    DROPPED_AUTOMATIC = "dropped_automatic"
+    DROPPED_LOOP = "dropped_loop"
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    DELAYED = "delayed"
+    UNMATCHED_REPORT = "unmatched_report"
+    QUARANTINED = "quarantined"
+
+
+class DeliveryOutcome(StrEnum):
+    """How one attempt to submit a copy ended."""
+
+    HANDED_OVER = "handed_over"
+    DEFERRED = "deferred"
+    REFUSED = "refused"
+    PUT_BACK = "put_back"  # Nothing was submitted; it counts for nothing.
+    IN_DOUBT = "in_doubt"
+    FENCED = "fenced"  # The mark came too late: the claim was no longer ours.
+
+
+class DeliveryResult(StrEnum):
+    """The final states of a delivery; as relais.delivery_state has them."""
+
+    HANDED_OVER = "handed_over"
+    BOUNCED = "bounced"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class OptOutMethod(StrEnum):
+    """How a person left; the source of a suppression."""
+
+    PAGE = "page"
+    ONE_CLICK = "one-click"
+    MAIL = "mail"
+    COMPLAINT = "complaint"
+    OPERATOR = "operator"
