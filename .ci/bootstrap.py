@@ -37,8 +37,10 @@ def main(lock_name: str) -> None:
         else [sys.executable, "-m", "pip", "--python", str(PYTHON)]
     )
     subprocess.check_call(
-        [*pip, "install", "--quiet", "--disable-pip-version-check"]
-        + ["--require-hashes", "--requirement", str(lock)],
+        [
+            *(*pip, "install", "--quiet", "--disable-pip-version-check"),
+            *("--require-hashes", "--requirement", str(lock)),
+        ],
     )
     mark.write_text(wanted)
 

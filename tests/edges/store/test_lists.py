@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 import pytest
-from tests.unit.mail.addresses import ADDRESSES
 
 from tests.edges.store.given import MEMBER_TABLE, resolved
+from tests.unit.mail.addresses import ADDRESSES
 from worker.mail.address import usable_address
 from worker.store import lists
 
@@ -103,8 +103,8 @@ async def test_addresses_are_resolved_by_what_exists(club: Connection, db: Conne
 async def test_a_local_part_is_data(club: Connection, db: Connection) -> None:
     """Hostile local parts find nothing and break nothing."""
     await club.execute(DEFINE.format("address => '{section}', title => 't'"))
-    for hostile in ("judo' or '1'='1", "judo\x00", "{section}", "%", '"; drop table x; --', ""):
-        assert await lists.resolve(db, hostile.replace("\x00", "")) is None
+    for hostile in ("judo' or '1'='1", "{section}", "%", '"; drop table x; --', "", "jud_"):
+        assert await lists.resolve(db, hostile) is None
 
 
 async def test_exact_comes_before_pattern(club: Connection, db: Connection) -> None:
@@ -171,7 +171,7 @@ async def test_check_finds_what_define_could_not(club: Connection) -> None:
         for row in await club.fetch("select * from lists.check()")
     }
 
-    assert found["everybody", "warning"] == "1 rows have no usable address"
+    assert found["everybody", "warning"] == "rows without a usable address: 1"
     assert "Judo Club is no address" in found["section", "warning"]
     assert "judo is also an address of section" in found["manual", "error"]
 

@@ -1,0 +1,1 @@
+"""Servers for tests: real ones, started privately, and scripted ones."""
