@@ -1,0 +1,1 @@
+"""The catch-all mailbox: the only importer of aioimaplib."""
