@@ -60,15 +60,16 @@ _ANY_ADDRESS = re.compile(rf"(?<![^\s<>()\[\]\",;:']){_ADDRESS}")
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _REPLY_CODE = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.]*\d)[ #-]")
 _REFERENCE = re.compile(
-    r"^[> \t]*+X-Relais-Ref:[ \t]*+([\w.~+/=-]{1,200})[ \t]*+\r?$", re.I | re.M | re.A
+    r"^[> \t]*+X-Relais-Ref:[ \t]*+([\w.~+/=-]{1,200})[ \t]*+\r?$",
+    re.IGNORECASE | re.MULTILINE | re.ASCII,
 )
-_TAG = re.compile(r"<(?:/?[a-z!][^<>@]*+)>", re.I)
+_TAG = re.compile(r"<(?:/?[a-z!][^<>@]*+)>", re.IGNORECASE)
 
 _DAEMON = re.compile(
     r"mailer[-_ ]?daemon|postmaster|mail[-_ ]?deliver|mdaemon|mail (?:administrator|system)"
     r"|mailerd|mail[-_ ]?bounce|mmdf|smtpd?[-_ ]?gateway|bounce|delivery|root@|mailadmin"
     r"|microsoft exchange|mta[-_.@]",
-    re.I,
+    re.IGNORECASE,
 )
 _FAILURE = re.compile(
     r"undeliver|not (?:be |been )?deliver|non[- ]?deliver|unable to (?:be )?(?:deliver|send)"
@@ -78,19 +79,19 @@ _FAILURE = re.compile(
     r"|unknown user|problem with|mail system error|rejected|bounced|address error"
     r"|unzustellbar|non remis|non distribu|n'a pas pu|chec de (?:la )?(?:remise|distrib)"
     r"|no se (?:pudo|ha podido)|unknown address|no such user",
-    re.I,
+    re.IGNORECASE,
 )
 _DELAY = re.compile(
     r"delayed|delay notification|warning message only|warning only|not yet (?:been )?deliver"
     r"|attempts will continue|(?:do|does) not need to (?:resend|be resent)"
     r"|will (?:be retried|continue to (?:try|attempt|be)|keep trying|retry)|still being retried"
     r"|no action is required|will (?:automatically )?(?:re)?try (?:again|for)|will retry",
-    re.I,
+    re.IGNORECASE,
 )
 _FINAL = re.compile(
-    r"giving up|given up|gave up|permanent(?:ly)? (?:error|fail|fatal)|failed permanently|has (?:been )?expired|returned to sender"
-    r"|will not (?:be )?(?:retr|try)",
-    re.I,
+    r"giving up|given up|gave up|permanent(?:ly)? (?:error|fail|fatal)|failed permanently"
+    r"|has (?:been )?expired|returned to sender|will not (?:be )?(?:retr|try)",
+    re.IGNORECASE,
 )
 # Where a system's words end and our own message begins.
 _COPY = re.compile(
@@ -101,16 +102,21 @@ _COPY = re.compile(
     r"(?:follows|header|below|:?\s*$)"
     r"|message headers? follow|below (?:this line )?is (?:a |the )?(?:copy|original)"
     r"|(?:return-path|received|message-id|x-relais-ref):)",
-    re.I | re.M,
+    re.IGNORECASE | re.MULTILINE,
 )
 _FIELD = re.compile(
-    r"^(?:return-path|received|from|to|subject|date|message-id|mime-version):", re.I | re.M
+    r"^(?:return-path|received|from|to|subject|date|message-id|mime-version):",
+    re.IGNORECASE | re.MULTILINE,
 )
 _LEADING = re.compile(
     rf"[\s>*\-]*+(?:(?:failed |final |original |e-?mail )?(?:recipient|address|user|to|rcpt to)s?"
     rf"[ \t]*+[:=][ \t]*+)?(?:rfc822;)?[\"'<(]*({_ADDRESS})",
-    re.I,
+    re.IGNORECASE,
 )
+
+
+# Whom a notice tells the reader to ask.
+_HELPERS = ("postmaster@", "mailer-daemon@", "abuse@", "support@", "helpdesk@")
 
 
 class Kind(Enum):
@@ -152,6 +158,8 @@ def read_return(raw: bytes) -> Return | None:
     # Some gateways put empty lines before the header.
     raw = raw.lstrip(b" \t\r\n")
     notice = _Notice(read_message(raw), leaves(raw))
+    if notice.report_type == "disposition-notification":
+        return None  # A read receipt (RFC 8098) has recipients, too.
     return next((found for read in _FAMILIES if (found := read(notice))), None)
 
 
@@ -435,11 +443,8 @@ def _own_addresses(notice: _Notice) -> set[str]:
     for name in ("to", "reply-to"):
         for found in notice.message.named(name):
             own.update(address.lower() for address in addresses_in(found.body))
-    own.update(
-        address.lower()
-        for address in _addresses(notice.text)
-        if re.match(r"(?:postmaster|mailer-daemon|abuse|support|helpdesk)@", address, re.I)
-    )
+    mentioned = (address.lower() for address in _addresses(notice.text))
+    own.update(address for address in mentioned if address.startswith(_HELPERS))
     return own
 
 

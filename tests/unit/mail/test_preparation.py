@@ -155,12 +155,20 @@ BODIES = {
     "HTML only": Body(plain(b"<p>Hello all</p>", b"text/html; charset=us-ascii"), "Hello all", 1),
     "an unknown charset": Body(plain(b"Hello all\r\n", b"text/plain; charset=x-none"), "", 0),
     "signed": Body(
-        HEAD + b'Content-Type: multipart/signed; boundary=s; protocol="application/pgp-signature"\r\n'
+        HEAD + b"Content-Type: multipart/signed; boundary=s;\r\n"
+        b' protocol="application/pgp-signature"\r\n'
         b"\r\n--s\r\nContent-Type: text/plain\r\n\r\nHello all\r\n--s\r\n"
         b"Content-Type: application/pgp-signature\r\n\r\nx\r\n--s--\r\n",
         "Hello all", 0,
     ),
 }  # fmt: skip
+
+
+def content_of(part: Message) -> bytes:
+    """Return the octets of a leaf, its transfer encoding undone."""
+    octets = part.get_payload(decode=True)
+    assert isinstance(octets, bytes)
+    return octets
 
 
 def known_charset(part: Message) -> str:
@@ -174,7 +182,7 @@ def test_the_footer_stands_in_what_is_read(body: Body) -> None:
     """In each text that people see, with the personal link whole; else nowhere."""
     copy = read(copy_of(body.raw))
     texts = [
-        part.get_payload(decode=True).decode(known_charset(part), "replace")
+        content_of(part).decode(known_charset(part), "replace")
         for part in copy.walk()
         if part.get_content_maintype() == "text"
     ]

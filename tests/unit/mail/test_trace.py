@@ -1,0 +1,154 @@
+"""For whom a message is, and whether a program wrote it."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.mail import trace
+from worker.mail.header import Message, read_message
+
+DOMAIN = "listes.example.fr"
+HEADERS = ["X-Original-To", "Delivered-To"]
+
+
+def _message(*fields: str) -> Message:
+    return read_message("".join(f"{field}\r\n" for field in fields).encode() + b"\r\n.")
+
+
+ENVELOPES = {
+    "plain": (["Delivered-To: a@listes.example.fr"], "a@listes.example.fr"),
+    "angled": (["Delivered-To: <A@Listes.Example.fr>"], "a@listes.example.fr"),
+    "plus stays": (["Delivered-To: a+b@listes.example.fr"], "a+b@listes.example.fr"),
+    "first configured wins": (
+        ["Delivered-To: a@listes.example.fr", "X-Original-To: b@listes.example.fr"],
+        "b@listes.example.fr",
+    ),
+    "topmost wins": (
+        ["Delivered-To: a@listes.example.fr", "Delivered-To: forged@listes.example.fr"],
+        "a@listes.example.fr",
+    ),
+    "topmost elsewhere": (
+        ["Delivered-To: box@example.net", "Delivered-To: forged@listes.example.fr"],
+        None,
+    ),
+    "first elsewhere": (
+        ["X-Original-To: box@example.net", "Delivered-To: a@listes.example.fr"],
+        None,
+    ),
+    "two of ours": (["Delivered-To: a@listes.example.fr, b@listes.example.fr"], None),
+    "subdomain": (["Delivered-To: a@x.listes.example.fr"], None),
+    "none": (["To: a@listes.example.fr"], None),
+    "empty": (["Delivered-To:"], None),
+}
+
+
+@pytest.mark.parametrize(("fields", "found"), ENVELOPES.values(), ids=ENVELOPES)
+def test_envelope_recipient(fields: list[str], found: str | None) -> None:
+    """Only the topmost of the first field that is present is believed."""
+    message = _message(*fields)
+
+    assert trace.envelope_recipient(message, headers=HEADERS, domain=DOMAIN) == found
+
+
+def test_recipients_of_our_domain() -> None:
+    """All that are shown, in their order, each once."""
+    message = _message(
+        "Cc: C <c@listes.example.fr>, A@listes.example.fr",
+        "To: a@listes.example.fr, x@example.org",
+        "To: b@listes.example.fr",
+        "Resent-To: d@listes.example.fr",
+    )
+
+    assert trace.recipients_of_our_domain(message, DOMAIN) == [
+        "a@listes.example.fr",
+        "b@listes.example.fr",
+        "c@listes.example.fr",
+        "d@listes.example.fr",
+    ]
+
+
+AUTOMATIC = {
+    "auto-replied": (["Auto-Submitted: auto-replied"], "auto-submitted"),
+    "with parameter": (["Auto-Submitted: auto-generated; x=y"], "auto-submitted"),
+    "no": (["Auto-Submitted: no"], None),
+    "no, with comment": (["Auto-Submitted: No (by a person)"], None),
+    "null return path": (["Return-Path: <>"], "null-return-path"),
+    "return path": (["Return-Path: <jean@example.fr>"], None),
+    "bulk": (["Precedence: bulk"], "precedence"),
+    "auto_reply": (["Precedence: auto_reply"], "precedence"),
+    "junk of a list": (["Precedence: junk", "List-Id: <x.y.z>"], "precedence"),
+    "bulk of a list": (["Precedence: bulk", "List-Id: <x.y.z>"], None),
+    "list": (["Precedence: list"], None),
+    "x-autoreply": (["X-Autoreply: yes"], "autoreply-field"),
+    "x-autoreply no": (["X-Autoreply: no"], None),
+    "apple": (["X-Apple-Action: vacation"], "autoreply-field"),
+    "exchange": (["X-Auto-Response-Suppress: All"], None),
+    "receipt": (
+        ["Content-Type: multipart/report; report-type=disposition-notification"],
+        "report",
+    ),
+    "robot": (["From: Sympa <sympa@example.fr>"], "robot"),
+    "outlook": (["Subject: Automatic reply: AG"], "subject"),
+    "outlook in French": (["Subject: R\u00e9ponse automatique\u00a0: AG"], "subject"),
+    "encoded": (["Subject: =?utf-8?q?R=C3=A9ponse_automatique_=3A_AG?="], "subject"),
+    "absence": (["Subject: Absence du bureau"], "subject"),
+    "message of absence": (["Subject: Message d\u2019absence : AG"], "subject"),
+    "out of office": (["Subject: Out of Office AutoReply: AG"], "subject"),
+    "notes": (["Subject: AUTO: Jean Dupont is out of the office. (back 1/2)"], "subject"),
+    "a person on offices": (["Subject: Out of office days 2026"], None),
+    "a person answers": (["Subject: Re: R\u00e9ponse automatique : AG"], None),
+    "a person on absences": (["Subject: Absence du tr\u00e9sorier"], None),
+    "cars": (["Subject: Auto : covoiturage"], None),
+    "auto, answering": (["Subject: Auto: AG", "In-Reply-To: <x@y.fr>"], "subject"),
+    "a person": (["From: jean@example.fr", "Subject: AG"], None),
+}
+
+
+@pytest.mark.parametrize(("fields", "rule"), AUTOMATIC.values(), ids=AUTOMATIC)
+def test_is_automatic(fields: list[str], rule: str | None) -> None:
+    """Programs give themselves away; people who write about them do not."""
+    assert trace.is_automatic(_message(*fields)) == rule
+
+
+LOOPS = {
+    "our reference": (["X-Relais-Ref: abc"], "relais-ref"),
+    "our list": (["List-Id: Comit\u00e9 <bureau.Listes.example.fr>"], "list-id"),
+    "our list, bare": (["List-Id: bureau.listes.example.fr"], "list-id"),
+    "another list": (["List-Id: <bureau.example.fr>"], None),
+    "a look-alike": (["List-Id: <bureau.mes-listes.example.fr>"], None),
+    "our list-post": (["List-Post: <mailto:a@listes.example.fr>"], "list-post"),
+    "x-loop": (["X-Loop: a@listes.example.fr"], "list-post"),
+    "30 hops": (["Received: x"] * 30, None),
+    "31 hops": (["Received: x"] * 31, "hops"),
+    "a reply": (["In-Reply-To: <x@listes.example.fr>"], None),
+}
+
+
+@pytest.mark.parametrize(("fields", "rule"), LOOPS.values(), ids=LOOPS)
+def test_is_loop(fields: list[str], rule: str | None) -> None:
+    """Our own marks, or far too many hops."""
+    assert trace.is_loop(_message(*fields), domain=DOMAIN) == rule
+
+
+def test_a_copy_attached_is_no_loop() -> None:
+    """Members forward our copies."""
+    raw = (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+        b"Content-Type: message/rfc822\r\n\r\nX-Relais-Ref: abc\r\n\r\nx\r\n--b--\r\n"
+    )
+
+    assert trace.is_loop(read_message(raw), domain=DOMAIN) is None
+
+
+OTHER_LISTS = {
+    "list-id": (["List-Id: <bureau.example.org>"], "list-id"),
+    "precedence": (["Precedence: list"], "precedence"),
+    "newsletter": (["List-Unsubscribe: <https://example.org>"], None),
+    "a person": (["Subject: AG"], None),
+}
+
+
+@pytest.mark.parametrize(("fields", "rule"), OTHER_LISTS.values(), ids=OTHER_LISTS)
+def test_is_from_another_list(fields: list[str], rule: str | None) -> None:
+    """The field that gave it away."""
+    assert trace.is_from_another_list(_message(*fields)) == rule
