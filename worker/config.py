@@ -483,7 +483,18 @@ def _database_url(section: _Section, key: str, text: str) -> str:
         return f"embedded:{section.path(rest)}"
     if text and not text.startswith(("postgresql://", "postgres://")):
         section.wrong(key, "is no URL of PostgreSQL")
+    elif text and _has_loose_password(text):
+        section.wrong(key, "must write / as %2F, # as %23, ? as %3F and @ as %40 in its password")
     return text
+
+
+def _has_loose_password(url: str) -> bool:
+    """Tell whether a password splits its own URL: libraries then quote a part of it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True
+    return parts.netloc.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment
 
 
 def _mailbox(section: _Section) -> Mailbox:
@@ -546,16 +557,18 @@ def _provider_limits(section: _Section) -> dict[str, tuple[Limit, ...]]:
 
 def _endpoint(section: _Section, key: str) -> Endpoint:
     """Read the URL at *key*, and the password that belongs to it."""
-    password = _password(section)
     text = section.text(key)
     url = _split(text)
+    # A relay on this machine may know us by our address and ask for no login.
+    is_open_relay = url is not None and url.scheme == "smtp" and url.username is None
+    password = "" if is_open_relay else _password(section)
     if url is None or url.scheme not in _SCHEMES[key]:
         if text:
             section.wrong(key, "is no URL for this")
         return Endpoint("", 0, "", "", Tls.NONE)
     port, tls = _SCHEMES[key][url.scheme]
     host, user = url.hostname or "", unquote(url.username or "")
-    if not host or not user or _UNSEEN.search(user):
+    if not host or not (user or is_open_relay) or _UNSEEN.search(user):
         section.wrong(key, "must name a user, with %40 for @, and a host")
     if url.password is not None:
         section.wrong(key, "must not hold the password, which password_file is for")

@@ -173,8 +173,8 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
         "[site] public_url",
         "[site] secret_file",
         "[database] url",
-        "[mailbox] password_file",
         "[mailbox] imap",
+        "[mailbox] password_file",
         "no account to submit with",
     ]
     assert "[database] url: is missing; write url = " in str(caught.value)

@@ -57,6 +57,15 @@ def _filled(template: str, parts: Mapping[str, str]) -> str:
     return template
 
 
+def reason_to_hold(definition: Definition, *, listed: int, recipients: int) -> str | None:
+    """Name the rail that stops a posting until a person has looked, if one does."""
+    if listed == 0:
+        return "the list is empty"
+    if recipients > definition.max_recipients:
+        return f"{recipients} recipients, {definition.max_recipients} allowed"
+    return None
+
+
 def candidates(definitions: Iterable[Definition], local_part: str) -> list[ListAddress]:
     """Return every list that *local_part* may mean, the most exact first."""
     found = [

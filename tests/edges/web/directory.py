@@ -1,0 +1,58 @@
+"""A directory in memory, which answers the pages as the store does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from worker.errors import StoreLost
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSubscriber:
+    """A person on a list."""
+
+    title: str
+    list_address: str
+    address: str
+    out_of_list: bool
+    out_of_all: bool
+    lists: int
+
+
+@dataclass
+class MemoryDirectory:
+    """Lists by number, and people's opt-outs: (person, list), None for all lists."""
+
+    titles: dict[int, str]
+    addresses: dict[int, str]
+    opt_outs: dict[tuple[int, int | None], str] = field(default_factory=dict)
+    lost: bool = False
+
+    async def subscriber(self, list_id: int, person_id: int) -> KnownSubscriber | None:
+        """Return a person on a list, None if either is unknown."""
+        self._answer()
+        if list_id not in self.titles or person_id not in self.addresses:
+            return None
+        return KnownSubscriber(
+            title=self.titles[list_id],
+            list_address=f"list{list_id}@listes.example.fr",
+            address=self.addresses[person_id],
+            out_of_list=(person_id, list_id) in self.opt_outs,
+            out_of_all=(person_id, None) in self.opt_outs,
+            lists=len(self.titles),
+        )
+
+    async def opt_out(self, list_id: int, person_id: int, *, everywhere: bool, source: str) -> None:
+        """Take a person off a list, or off all; twice is like once."""
+        self._answer()
+        self.opt_outs.setdefault((person_id, None if everywhere else list_id), source)
+
+    async def opt_in(self, list_id: int, person_id: int) -> None:
+        """Undo what of a person's own opt-outs keeps this list away."""
+        self._answer()
+        for scope in (list_id, None):
+            self.opt_outs.pop((person_id, scope), None)
+
+    def _answer(self) -> None:
+        if self.lost:
+            raise StoreLost("the database does not answer")

@@ -1,0 +1,171 @@
+"""The metrics: all there from the start, few, and named by closed sets."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import get_args
+
+import pytest
+
+from worker.policy.limit import Limit
+from worker.policy.outcome import ArrivalKind, ArrivalOutcome, DeliveryOutcome, DeliveryResult
+from worker.telemetry.metrics import Actor, ImapError, Metrics, OptOutMethod
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Use:
+    """A limit, and what counts against it."""
+
+    account: str | None
+    provider: str | None
+    limit: Limit
+    spent: int
+    claimed: int
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """Return one value."""
+    return metrics.registry.get_sample_value(f"relais_{name}", labels)
+
+
+def test_all_series_from_the_start() -> None:
+    """A counter that is born at one loses its first increase."""
+    metrics = Metrics()
+
+    for kind in ArrivalKind:
+        assert value(metrics, "messages_received_total", kind=kind) == 0
+    for outcome in ArrivalOutcome:
+        assert value(metrics, "postings_total", outcome=outcome) == 0
+    for ended in DeliveryOutcome:
+        assert value(metrics, "delivery_attempts_total", outcome=ended) == 0
+    for result in DeliveryResult:
+        assert value(metrics, "deliveries_finished_total", result=result) == 0
+    for actor in get_args(Actor):
+        assert value(metrics, "actor_last_success_timestamp_seconds", actor=actor) == 0
+    assert value(metrics, "bounces_total", **{"class": "policy"}) == 0
+    assert value(metrics, "imap_connected") == 0
+    assert value(metrics, "imap_last_success_timestamp_seconds") == 0
+    assert value(metrics, "smtp_connections") == 0
+    assert value(metrics, "build_info", version="0.1.0") == 1
+
+
+def test_everything_at_once() -> None:
+    """With every label and fifteen providers it stays small, and no counter is doubled."""
+    metrics = Metrics()
+    providers = [f"provider{number}" for number in range(15)]
+    metrics.set_backlog({}, providers=providers)
+    metrics.set_limits([], providers=providers)
+
+    samples = [line for line in metrics.exposition().decode().splitlines() if line[0] != "#"]
+
+    assert len(samples) < 300
+    assert not [line for line in samples if "_created" in line]
+    assert all(re.match(r"(relais|process)_", line) for line in samples)
+
+
+def test_two_processes_in_one() -> None:
+    """Each has a registry of its own."""
+    one, other = Metrics(), Metrics()
+
+    one.received(ArrivalKind.POSTING)
+
+    assert value(one, "messages_received_total", kind="posting") == 1
+    assert value(other, "messages_received_total", kind="posting") == 0
+
+
+def test_flows() -> None:
+    """Each event counts in its own series."""
+    metrics = Metrics()
+
+    metrics.mediated(ArrivalOutcome.HELD)
+    metrics.attempted(DeliveryOutcome.IN_DOUBT)
+    metrics.finished(DeliveryResult.EXPIRED, 3)
+    metrics.unsubscribed("one-click")
+    metrics.imap_failed("login")
+    metrics.actor_succeeded("janitor")
+    with metrics.session_in_use(), metrics.session_in_use():
+        assert value(metrics, "smtp_connections") == 2
+
+    assert value(metrics, "postings_total", outcome="held") == 1
+    assert value(metrics, "delivery_attempts_total", outcome="in_doubt") == 1
+    assert value(metrics, "deliveries_finished_total", result="expired") == 3
+    assert value(metrics, "unsubscribes_total", method="one-click") == 1
+    assert value(metrics, "imap_errors_total", kind="login") == 1
+    assert value(metrics, "smtp_connections") == 0
+    assert (value(metrics, "actor_last_success_timestamp_seconds", actor="janitor") or 0) > 1e9
+
+
+def test_closed_sets() -> None:
+    """The names that callers write are those that are there from the start."""
+    assert set(get_args(ImapError)) == {"login", "lost", "move"}
+    assert set(get_args(OptOutMethod)) == {"page", "one-click", "mail", "complaint"}
+
+
+def test_mailbox() -> None:
+    """Connected is what a look at the mailbox proves, until the connection ends."""
+    metrics = Metrics()
+
+    metrics.imap_succeeded()
+    assert value(metrics, "imap_connected") == 1
+    assert (value(metrics, "imap_last_success_timestamp_seconds") or 0) > 1e9
+
+    metrics.imap_ended()
+    assert value(metrics, "imap_connected") == 0
+
+
+STATUSES = {
+    "5.1.1": "address",
+    "5.2.2": "mailbox",
+    "5.7.26": "policy",
+    "5.0.0": "other",
+    "4.9.9": "other",
+    "5": "other",
+    "": "other",
+    "5.-1.0": "other",
+    "5.²": "other",
+    "jean@orange.fr": "other",
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_bounce(status: str) -> None:
+    """A stranger wrote the status: it chooses a label, and never makes one."""
+    metrics = Metrics()
+
+    metrics.bounced(status)
+
+    assert value(metrics, "bounces_total", **{"class": STATUSES[status]}) == 1
+
+
+def test_facts() -> None:
+    """The longest period of a provider's own limits is shown; no limit is infinite."""
+    metrics = Metrics()
+    uses = [
+        Use(None, "orange", Limit(100, DAY), spent=60, claimed=3),
+        Use(None, "orange", Limit(5, timedelta(minutes=1)), spent=1, claimed=0),
+        Use("main", "orange", Limit(7, DAY * 2), spent=2, claimed=0),
+        Use("main", None, Limit(200, DAY), spent=9, claimed=0),
+    ]
+
+    metrics.set_backlog({("orange", "deferred"): 4}, providers=["orange", "other"])
+    metrics.set_limits(uses, providers=["orange", "other"])
+
+    assert value(metrics, "deliveries_pending", provider="orange", state="deferred") == 4
+    assert value(metrics, "deliveries_pending", provider="other", state="in_doubt") == 0
+    assert value(metrics, "provider_limit_messages", provider="orange") == 100
+    assert value(metrics, "provider_used_messages", provider="orange") == 63
+    assert value(metrics, "provider_limit_messages", provider="other") == math.inf
+    assert value(metrics, "provider_used_messages", provider="other") == 0
+
+    metrics.set_backlog({}, providers=["other"])
+    metrics.set_limits([], providers=["other"])
+    assert value(metrics, "deliveries_pending", provider="orange", state="deferred") is None
+    assert value(metrics, "provider_limit_messages", provider="orange") is None
+
+    metrics.forget_facts()
+    assert value(metrics, "provider_limit_messages", provider="other") is None

@@ -1,0 +1,1 @@
+"""Words for people: catalogues in French and English."""

@@ -1,0 +1,1 @@
+"""Logs and metrics: each event and each metric is declared in one place."""

@@ -1,0 +1,215 @@
+"""Every metric of a process, declared here and nowhere else.
+
+Flow counters live in the process. What must survive a restart (the backlog,
+what was spent of a limit) is read from the database before each scrape. Labels
+are of closed sets, and each counter is there from the start: increase() would
+miss the first event of a series that is born with it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Literal, get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from worker import __version__
+from worker.policy.outcome import (
+    ArrivalKind,
+    ArrivalOutcome,
+    DeliveryOutcome,
+    DeliveryResult,
+    OptOutMethod,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
+
+    from worker.policy.room import Use
+
+Actor = Literal[
+    "fetcher",
+    "mediator",
+    "dispatcher",
+    "submitter",
+    "return_handler",
+    "janitor",
+    "heartbeat",
+    "web",
+]
+ImapError = Literal["login", "lost", "move"]
+
+PENDING_STATES = ("queued", "claimed", "dotting", "in_doubt", "deferred")
+
+# RFC 3463, section 3: the subject of a status, by its second number.
+_SUBJECTS = (
+    "other",
+    "address",
+    "mailbox",
+    "system",
+    "network",
+    "protocol",
+    "content",
+    "policy",
+)
+
+
+class Metrics:
+    """The metrics of one process, on a registry of its own."""
+
+    def __init__(self) -> None:
+        # Each counter would be there twice.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._flows()
+        self._connections()
+        self._facts()
+
+    def _flows(self) -> None:
+        self._received = self._counter(
+            "messages_received", "Messages taken from the mailbox.", "kind", ArrivalKind
+        )
+        self._postings = self._counter(
+            "postings", "Messages to a list, by what became of them.", "outcome", ArrivalOutcome
+        )
+        self._attempts = self._counter(
+            "delivery_attempts", "Attempts to submit a copy.", "outcome", DeliveryOutcome
+        )
+        self._finished = self._counter(
+            "deliveries_finished", "Deliveries that became final.", "result", DeliveryResult
+        )
+        self._bounces = self._counter(
+            "bounces", "Deliveries that a report settled, by its subject.", "class", _SUBJECTS
+        )
+        self._unsubscribes = self._counter(
+            "unsubscribes", "People who left a list or all.", "method", OptOutMethod
+        )
+
+    def _connections(self) -> None:
+        self._imap_connected = self._gauge(
+            "imap_connected", "1 while this process reads the mailbox."
+        )
+        self._imap_success = self._gauge(
+            "imap_last_success_timestamp_seconds", "When the whole mailbox was last looked at."
+        )
+        self._imap_errors = self._counter(
+            "imap_errors", "Failures of the mailbox.", "kind", get_args(ImapError)
+        )
+        self._sessions = self._gauge("smtp_connections", "Connections that are submitting a copy.")
+        self._actors = self._gauge(
+            "actor_last_success_timestamp_seconds", "When each actor last got round.", "actor"
+        )
+        for actor in get_args(Actor):
+            self._actors.labels(actor)
+        self._gauge("build_info", "1; the label has the version.", "version").labels(
+            __version__
+        ).set(1)
+
+    def _facts(self) -> None:
+        self._pending = self._gauge(
+            "deliveries_pending", "Deliveries that are not final.", "provider", "state"
+        )
+        self._limit = self._gauge(
+            "provider_limit_messages", "The limit of the longest period; +Inf if none.", "provider"
+        )
+        self._used = self._gauge(
+            "provider_used_messages", "Marks and claims that count against it.", "provider"
+        )
+
+    def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Counter:
+        counter = Counter(f"relais_{name}", text, [label], registry=self.registry)
+        for value in values:
+            counter.labels(str(value))
+        return counter
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"relais_{name}", text, labels, registry=self.registry)
+
+    def received(self, kind: ArrivalKind) -> None:
+        """Count a message that was taken from the mailbox and settled."""
+        self._received.labels(kind.value).inc()
+
+    def mediated(self, outcome: ArrivalOutcome) -> None:
+        """Count a message to a list."""
+        self._postings.labels(outcome.value).inc()
+
+    def attempted(self, outcome: DeliveryOutcome) -> None:
+        """Count an attempt to submit a copy."""
+        self._attempts.labels(outcome.value).inc()
+
+    def finished(self, result: DeliveryResult, count: int = 1) -> None:
+        """Count deliveries that became final."""
+        self._finished.labels(result.value).inc(count)
+
+    def bounced(self, status: str) -> None:
+        """Count a bounce by the subject of its RFC 3463 *status*, as in 5.1.1."""
+        _, _, rest = status.partition(".")
+        subject = rest.partition(".")[0]
+        known = subject in {str(number) for number in range(len(_SUBJECTS))}
+        self._bounces.labels(_SUBJECTS[int(subject)] if known else "other").inc()
+
+    def unsubscribed(self, method: OptOutMethod) -> None:
+        """Count a person who left."""
+        self._unsubscribes.labels(method.value).inc()
+
+    def imap_succeeded(self) -> None:
+        """Note that the mailbox was looked at, and all in it taken."""
+        self._imap_connected.set(1)
+        self._imap_success.set(time.time())
+
+    def imap_ended(self) -> None:
+        """Note that the connection to the mailbox is gone."""
+        self._imap_connected.set(0)
+
+    def imap_failed(self, kind: ImapError) -> None:
+        """Count a failure of the mailbox."""
+        self._imap_errors.labels(kind).inc()
+
+    def session_in_use(self) -> AbstractContextManager[object]:
+        """Count one connection for as long as the context lasts."""
+        return self._sessions.track_inprogress()
+
+    def actor_succeeded(self, actor: Actor) -> None:
+        """Note that an actor got round its loop."""
+        self._actors.labels(actor).set(time.time())
+
+    def set_backlog(
+        self, counts: Mapping[tuple[str, str], int], *, providers: Iterable[str]
+    ) -> None:
+        """Show how many deliveries wait, by provider and state."""
+        self._pending.clear()
+        for provider in providers:
+            for state in PENDING_STATES:
+                self._pending.labels(provider, state).set(counts.get((provider, state), 0))
+
+    def set_limits(self, uses: Iterable[Use], *, providers: Iterable[str]) -> None:
+        """Show what of each provider's own limit is used; accounts' limits are not here."""
+        longest: dict[str, Use] = {}
+        for use in sorted(uses, key=lambda use: use.limit.period):
+            if use.provider is not None and use.account is None:
+                longest[use.provider] = use
+        self._limit.clear()
+        self._used.clear()
+        for provider in providers:
+            found = longest.get(provider)
+            self._limit.labels(provider).set(found.limit.amount if found else math.inf)
+            self._used.labels(provider).set(found.spent + found.claimed if found else 0)
+
+    def forget_facts(self) -> None:
+        """Show nothing of the database: what was read before may be wrong by now."""
+        for gauge in (self._pending, self._limit, self._used):
+            gauge.clear()
+
+    def exposition(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

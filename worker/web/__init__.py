@@ -1,0 +1,1 @@
+"""Pages for members: GET shows, POST acts."""

@@ -1,0 +1,46 @@
+"""What the pages ask of the store, and change in it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Subscriber(Protocol):
+    """A person on a list, as their page shows them."""
+
+    @property
+    def title(self) -> str:
+        """The list's title for people, its address where it has none."""
+
+    @property
+    def list_address(self) -> str:
+        """The list's address."""
+
+    @property
+    def address(self) -> str:
+        """Where we write to; "" if nobody knows any more."""
+
+    @property
+    def out_of_list(self) -> bool:
+        """Tell whether this list writes to them no more."""
+
+    @property
+    def out_of_all(self) -> bool:
+        """Tell whether no list writes to them."""
+
+    @property
+    def lists(self) -> int:
+        """How many lists have written to them."""
+
+
+class Directory(Protocol):
+    """Who is on which list, and who has left. Each may raise StoreLost."""
+
+    async def subscriber(self, list_id: int, person_id: int) -> Subscriber | None:
+        """Return a person on a list, None if either is unknown."""
+
+    async def opt_out(self, list_id: int, person_id: int, *, everywhere: bool, source: str) -> None:
+        """Take a person off a list, or off all; twice is like once."""
+
+    async def opt_in(self, list_id: int, person_id: int) -> None:
+        """Undo what of a person's own opt-outs keeps this list away."""
