@@ -1,0 +1,145 @@
+"""A folder with a configuration, and `relais` run in it as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worker.store.database import connect
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from tests.servers.postgres import Database
+
+REPOSITORY = Path(__file__).parents[3]
+DOMAIN = "listes.example.fr"
+PASSWORD = "correct-horse"
+
+# Fourteen members of one committee: one has left, one has no usable address,
+# two rows are the same person. Another list is open to everybody, and empty.
+LISTS = """
+create schema club;
+create table club.member (role text, committee text, email text, person text, may_post boolean);
+insert into club.member
+select 'comite_directeur', 'comite', 'm' || n || '@' ||
+       case when n <= 4 then 'orange.fr' when n <= 6 then 'free.fr' else 'gmail.com' end,
+       'p' || n, n = 1
+  from generate_series(1, 11) n;
+insert into club.member values
+    ('comite_directeur', 'comite', 'left@gmail.com', 'p12', false),
+    ('comite_directeur', 'comite', 'no address', 'p13', false),
+    ('comite_directeur', 'comite', 'm1@free.fr', 'p1', false);
+create view lists.committee_role as
+    select role, committee, email, person, may_post from club.member;
+select lists.define(view => 'lists.committee_role', address => '{role}.{committee}',
+                    title => '{role}, {committee}');
+create view lists.news as select email from club.member where false;
+select lists.define(view => 'lists.news', address => 'nouvelles', title => 'Nouvelles',
+                    post => 'anyone');
+create function club.halved(number integer) returns integer language plpgsql as
+    'begin return 1 / number; end';
+"""
+COMMITTEE = f"comite_directeur.comite@{DOMAIN}"
+
+CONFIG = """
+[site]
+domain = "{domain}"
+public_url = "https://{domain}"
+help_address = "aide@example.fr"
+secret_file = "relais.secret"
+migrations = ["migrations"]
+[database]
+url = "{url}"
+admin_url = "{admin_url}"
+[mailbox]
+imap = "imaps://listes%40example.fr@imap.example.net"
+password_file = "password"
+[[accounts]]
+name = "main"
+smtp = "smtps://listes%40example.fr@smtp.example.net"
+password_file = "password"
+limits = ["200/hour"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a verb ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def answer(self) -> Any:
+        """What it printed, as the one object that scripts read."""
+        answer = json.loads(self.out)
+        assert answer.pop("schema") == 1
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the command is run."""
+
+    folder: Path
+    admin_url: str
+
+    @classmethod
+    def made(cls, folder: Path, database: Database) -> Self:
+        """Write what a site needs into *folder*."""
+        for name, secret in (("relais.secret", "ab" * 32), ("password", PASSWORD)):
+            path = folder / name
+            path.write_text(secret)
+            path.chmod(0o600)
+        (folder / "migrations").mkdir()
+        text = CONFIG.format(domain=DOMAIN, url=database.url, admin_url=database.admin_url)
+        (folder / "relais.toml").write_text(text)
+        return cls(folder, database.admin_url)
+
+    def migration(self, name: str, text: str) -> Path:
+        """Write a migration of the site."""
+        path = self.folder / "migrations" / name
+        path.write_text(text)
+        return path
+
+    def configured(self, old: str, new: str) -> None:
+        """Replace *old*, which must be there, in the configuration."""
+        path = self.folder / "relais.toml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def relais(self, *arguments: str, **variables: str) -> Finished:
+        """Run the command in the folder, and wait for its end."""
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("RELAIS_")}
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "worker", *arguments],
+            cwd=self.folder,
+            env={**environ, "PYTHONPATH": str(REPOSITORY), "TZ": "UTC", **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        finished = Finished(done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in finished.err, finished.err
+        assert PASSWORD not in finished.out + finished.err
+        return finished
+
+    async def sql(self, statements: str, *arguments: object) -> list[Any]:
+        """Run *statements*, or one with arguments, as the owner of the database."""
+        db = await connect(self.admin_url)
+        try:
+            if arguments:
+                return list(await db.fetch(statements, *arguments))
+            await db.execute(statements)
+            return []
+        finally:
+            await db.close()

@@ -1,0 +1,27 @@
+"""The tree of verbs."""
+
+from __future__ import annotations
+
+import typer
+
+from worker.cli import limits, lists, migrate, postings, queue, run
+
+relais = typer.Typer(
+    name="relais",
+    help="Mailing lists from one ordinary hosted mailbox and a PostgreSQL database.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    # A pretty traceback shows the values of variables, secrets among them.
+    pretty_exceptions_enable=False,
+)
+relais.command("run")(run.run)
+relais.command("demo")(run.demo)
+relais.add_typer(migrate.verbs, name="migrate")
+relais.command("lists")(lists.show_lists)
+relais.command("list")(lists.show_list)
+relais.command("preview")(lists.preview)
+relais.command("postings")(postings.show_postings)
+relais.add_typer(postings.verbs, name="posting")
+relais.command("queue")(queue.show_queue)
+relais.add_typer(limits.verbs, name="limits")

@@ -1,0 +1,127 @@
+"""``relais postings`` and ``relais posting show``."""
+
+import asyncio
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from worker.cli.reading import reading
+from worker.cli.show import age, counted, print_facts, print_json, print_table, when
+from worker.cli.traffic import Traffic, read_traffic
+from worker.cli.verb import ConfigOption, JsonOption, VerbError, find_config, told
+from worker.config import Config
+from worker.store import postings
+from worker.store.postings import PostingSummary
+
+verbs = typer.Typer(help="Look at one posting.", no_args_is_help=True)
+
+_WAYS_TO_END = ("bounced", "refused", "cancelled", "expired")
+
+
+def show_postings(
+    *,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many.")] = 20,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest postings, and how far each has come."""
+    with told(as_json=as_json):
+        config = find_config(config_file)
+        summaries, traffic = asyncio.run(_read(config, at_most=last))
+        finish = _finish_times(summaries, traffic)
+        if as_json:
+            answers = [_answer(summary, config, finish) for summary in summaries]
+            print_json({"postings": answers})
+        elif summaries:
+            print_table(
+                ("posting", "address", "subject", "state", "accepted", "handed over", "finished"),
+                [
+                    (
+                        f"#{s.posting}",
+                        s.address,
+                        s.subject,
+                        s.state,
+                        f"{age(s.accepted_at, traffic.now)} ago",
+                        f"{s.handed_over}/{s.recipients}",
+                        when(finish[s.posting], traffic.now) if s.waiting else "",
+                    )
+                    for s in summaries
+                ],
+            )
+        else:
+            print("Nothing has been posted yet.")
+
+
+@verbs.command("show")
+def show_posting(
+    number: Annotated[int, typer.Argument(metavar="N", help="Its number.")],
+    *,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one posting and what became of its deliveries."""
+    with told(as_json=as_json):
+        config = find_config(config_file)
+        summaries, traffic = asyncio.run(_read(config, at_most=1, number=number))
+        if not summaries:
+            raise VerbError(f"there is no posting {number}")
+        finish = _finish_times(summaries, traffic)
+        if as_json:
+            print_json(_answer(summaries[0], config, finish))
+        else:
+            _print_posting(summaries[0], config, finish[number], traffic.now)
+
+
+def _print_posting(
+    posting: PostingSummary, config: Config, finish_at: datetime | None, now: datetime
+) -> None:
+    ends = {name: getattr(posting, name) for name in _WAYS_TO_END}
+    ended = "".join(f", {count} {name}" for name, count in ends.items() if count)
+    held = f": {posting.held_because}" if posting.held_because else ""
+    facts = {
+        "Posting": f"#{posting.posting}  {posting.subject}",
+        "List": f"{posting.address}@{config.site.domain}",
+        "Author": posting.author,
+        "State": f"{posting.state}{held}",
+        "Who": f"{counted(posting.recipients, 'recipient')} of {counted(posting.listed, 'row')};"
+        f" {posting.suppressed} suppressed, {posting.unusable} unusable",
+        "Deliveries": f"{posting.handed_over} handed over{ended}",
+    }
+    if posting.waiting:
+        facts["Waiting"] = f"{posting.waiting}, {posting.deferred} of them deferred"
+        facts["Finished"] = when(finish_at, now)
+    if posting.in_doubt:
+        facts["In doubt"] = str(posting.in_doubt)
+    print_facts(facts)
+
+
+def _answer(
+    posting: PostingSummary, config: Config, finish: dict[int, datetime | None]
+) -> dict[str, object]:
+    return {
+        **asdict(posting),
+        "address": f"{posting.address}@{config.site.domain}",
+        "finish_at": finish[posting.posting],
+    }
+
+
+def _finish_times(summaries: list[PostingSummary], traffic: Traffic) -> dict[int, datetime | None]:
+    """Return when each posting's last delivery leaves, or when it has left."""
+    plan = traffic.plan()
+    return {
+        summary.posting: summary.finished_at
+        or plan.finish_at(
+            traffic.places(part for part in traffic.parts if part.posting == summary.posting)
+        )
+        for summary in summaries
+    }
+
+
+async def _read(
+    config: Config, *, at_most: int, number: int | None = None
+) -> tuple[list[PostingSummary], Traffic]:
+    async with reading(config.database) as db:
+        summaries = await postings.summaries(db, at_most=at_most, posting_id=number)
+        return summaries, await read_traffic(db, config)

@@ -1,0 +1,130 @@
+"""What all verbs have in common: their options, and how they fail.
+
+exit code  means
+0          done
+1          a problem was found
+2          asked in a way that cannot be: arguments or configuration
+3          a server cannot be reached
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import asyncpg
+import typer
+
+from worker.cli.show import print_json
+from worker.config import read_config
+from worker.errors import ConfigError, MigrationError, QueryFailed, StoreLost, StoreRefused
+from worker.store.embedded import EmbeddedPostgresError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from worker.config import Config
+
+PROBLEM = 1
+USAGE = 2
+UNREACHABLE = 3
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The configuration; by default ./relais.toml, $RELAIS_CONFIG"
+        " or /etc/relais/relais.toml.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+_HERE = Path("relais.toml")
+_SYSTEM = Path("/etc/relais/relais.toml")
+_VARIABLE = "RELAIS_CONFIG"
+
+_NOT_MIGRATED = (
+    asyncpg.UndefinedTableError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedFunctionError,
+)
+
+
+class VerbError(Exception):
+    """Why a verb ends, for the person who asked; *code* is its exit code."""
+
+    def __init__(
+        self, message: str, *, code: int = PROBLEM, did_you_mean: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.did_you_mean = did_you_mean
+
+
+def find_config(path: Path | None) -> Config:
+    """Read the configuration at *path*, or else where it usually is."""
+    named = os.environ.get(_VARIABLE)
+    if path is None and _HERE.exists():
+        path = _HERE
+    elif path is None and named:
+        path = Path(named)
+    elif path is None and _SYSTEM.exists():
+        path = _SYSTEM
+    try:
+        return read_config(path, os.environ)
+    except ConfigError as error:
+        if path is not None:
+            raise
+        missing = (
+            f"no configuration: looked for {_HERE.absolute()}, ${_VARIABLE} (not set)"
+            f" and {_SYSTEM}; name one with --config FILE"
+        )
+        # Without a file, variables may hold all of it: then their problems matter.
+        told_by_variables = any(name.startswith("RELAIS_") for name in os.environ)
+        raise ConfigError([missing, *(error.problems if told_by_variables else [])]) from error
+
+
+@contextmanager
+def told(*, as_json: bool) -> Iterator[None]:
+    """Tell why a verb fails, on stderr or as an object, and exit with its code.
+
+    What is not foreseen is a bug, and leaves with its traceback.
+    """
+    try:
+        yield
+    except VerbError as error:
+        _tell(str(error), did_you_mean=error.did_you_mean, as_json=as_json)
+        raise typer.Exit(error.code) from error
+    except ConfigError as error:
+        _tell("\n".join(error.problems), problems=error.problems, as_json=as_json)
+        raise typer.Exit(USAGE) from error
+    except (MigrationError, QueryFailed) as error:
+        _tell(str(error), as_json=as_json)
+        raise typer.Exit(PROBLEM) from error
+    except _NOT_MIGRATED as error:
+        _tell(f"{error}: run relais migrate on this database first", as_json=as_json)
+        raise typer.Exit(PROBLEM) from error
+    except (StoreLost, StoreRefused, EmbeddedPostgresError) as error:
+        _tell(str(error), as_json=as_json)
+        raise typer.Exit(UNREACHABLE) from error
+
+
+def _tell(
+    message: str,
+    *,
+    as_json: bool,
+    did_you_mean: Sequence[str] | None = None,
+    problems: Sequence[str] | None = None,
+) -> None:
+    if as_json:
+        more = {"did_you_mean": did_you_mean, "problems": problems}
+        known = {key: value for key, value in more.items() if value is not None}
+        print_json({"error": message, **known})
+        return
+    print(message, file=sys.stderr)
+    if did_you_mean:
+        print(f"Did you mean {' or '.join(did_you_mean)}?", file=sys.stderr)
