@@ -197,7 +197,11 @@ language plpgsql stable as $$
 declare
     d lists.definition;
 begin
-    for d in select * from lists.definition order by name loop
+    for d in
+        select * from lists.definition def
+         where exists (select from pg_class where oid = def.view)
+         order by def.name
+    loop
         return query execute lists.directory_query(d);
     end loop;
 end $$;
@@ -228,7 +232,7 @@ declare
     n       bigint;
 begin
     for d in select * from lists.definition order by name loop
-        problem := case when to_regclass(d.view::text) is null
+        problem := case when not exists (select from pg_class where oid = d.view)
                         then 'its view has been dropped: select lists.drop(...) first'
                         else lists.column_problem(d.view, d.parts) end;
         if problem is not null then
@@ -239,7 +243,7 @@ begin
             execute format('select count(*) from %s v where not coalesce(relais.usable_address(btrim(v.email::text)), false)',
                            d.view) into n;
             if n > 0 then
-                return query select d.name, 'warning', format('%s rows have no usable address', n);
+                return query select d.name, 'warning', format('rows without a usable address: %s', n);
             end if;
             return query execute format(
                 'select %L::text, ''warning''::text, format(''%%s is no address: lower-case letters, digits, dot, - and _ only'', coalesce(q.address, ''a null part'')) '

@@ -74,7 +74,8 @@ create table relais.list (
     list_id    integer generated always as identity primary key,
     definition text not null,
     parts      jsonb not null,
-    address    text not null,                   -- as it was last; display only
+    address    text not null,                   -- these two as they were last; display only
+    title      text not null default '',
     unique (definition, parts)
 );
 

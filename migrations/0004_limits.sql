@@ -23,6 +23,7 @@ create table relais.limit_rule (
     amount   integer not null check (amount >= 0),
     period   interval not null check (period between '1 second' and '31 days'
                                       and extract(month from period) = 0),
+    burst    integer check (burst > 0),   -- kept for the spacing between copies
     set_at   timestamptz not null,
     set_by   text not null,
     reason   text not null,
@@ -113,7 +114,7 @@ insert into relais.limit_rule (provider, amount, period, set_at, set_by, reason)
 
 -- Claims not yet marked hold their token: marks and claims are counted together.
 create view relais.v_limits as
-select r.limit_id, r.account, r.provider, r.amount, r.period,
+select r.limit_id, r.account, r.provider, r.amount, r.period, r.burst,
        coalesce((select sum(s.marks) from relais.limit_spent s
                   where s.limit_id = r.limit_id
                     and s.bin > (select relais.now()) - r.period - r.period / 100), 0)::integer as spent,

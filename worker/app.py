@@ -35,6 +35,7 @@ from worker.actors.signals import Signals, run_listener
 from worker.actors.submitter import run_submitter
 from worker.errors import StoreLost
 from worker.mail.return_address import Tokens
+from worker.policy.outcome import DeliveryResult
 from worker.store import deliveries, leases, limits, suppressions
 from worker.store.database import Reconnecting, borrowed, close_pool, open_pool
 from worker.telemetry.metrics import Metrics
@@ -139,9 +140,7 @@ async def _background(shop: _Shop, heart: Reconnecting) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(
-                run_heartbeat(
-                    heart, shop.worker_id, lease=shop.config.lease, metrics=shop.metrics
-                ),
+                run_heartbeat(heart, shop.worker_id, lease=shop.config.lease, metrics=shop.metrics),
                 name="heartbeat",
             ),
             group.create_task(run_listener(listener, signals=shop.signals), name="listener"),
@@ -158,13 +157,11 @@ async def _background(shop: _Shop, heart: Reconnecting) -> AsyncIterator[None]:
 async def _web(shop: _Shop) -> AsyncIterator[Ports]:
     pages = build_app(
         tokens=shop.tokens,
-        directory=_Directory(shop.pool),
+        directory=_Directory(shop.pool, shop.metrics),
         metrics=shop.metrics,
         site=shop.config.site,
     )
-    ops = build_ops(
-        shop.metrics, refresh=lambda: _refresh(shop), health=lambda: _health(shop)
-    )
+    ops = build_ops(shop.metrics, refresh=lambda: _refresh(shop), health=lambda: _health(shop))
     async with serve(pages, shop.config.web) as web, serve(ops, shop.config.metrics) as metrics:
         yield Ports(web, metrics)
 
@@ -175,9 +172,7 @@ async def _work(shop: _Shop) -> None:
     office = Office(
         shop.pool, shop.worker_id, config.site, config.mailbox, shop.tokens, shop.metrics
     )
-    post = Post(
-        config.mailbox, shop.pool, shop.worker_id, config.lease, shop.chance, shop.metrics
-    )
+    post = Post(config.mailbox, shop.pool, shop.worker_id, config.lease, shop.chance, shop.metrics)
     sweeps = shop.connection()
     async with asyncio.TaskGroup() as actors:
         start = actors.create_task
@@ -256,19 +251,19 @@ async def _health(shop: _Shop) -> tuple[bool, dict[str, object]]:
 class _Directory:
     """What the pages ask and write, from the database."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, metrics: Metrics) -> None:
         self._pool = pool
+        self._metrics = metrics
 
     async def subscriber(self, list_id: int, person_id: int) -> suppressions.SubscriberRow | None:
         async with borrowed(self._pool) as db:
             return await suppressions.subscriber(db, list_id, person_id)
 
-    async def opt_out(
-        self, list_id: int, person_id: int, *, everywhere: bool, source: str
-    ) -> None:
+    async def opt_out(self, list_id: int, person_id: int, *, everywhere: bool, source: str) -> None:
         async with borrowed(self._pool) as db, db.transaction():
             scope = None if everywhere else list_id
             cancelled = await suppressions.opt_out(db, scope, person_id, source=source)
+        self._metrics.finished(DeliveryResult.CANCELLED, cancelled or 0)
         log.info("person.opted_out", source=source, everywhere=everywhere, cancelled=cancelled)
 
     async def opt_in(self, list_id: int, person_id: int) -> None:

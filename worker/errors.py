@@ -24,6 +24,14 @@ class StoreLost(WorkerError):
     """The database did not answer: what it was doing may be committed or not."""
 
 
+class StoreRefused(WorkerError):
+    """The database answers, and does not let us in: a role, a password or a name is wrong."""
+
+
+class QueryFailed(WorkerError):
+    """A list's own query fails, or takes too long; the message says why."""
+
+
 class MigrationError(WorkerError):
     """The migrations cannot be applied as they are; the message says what to do."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.policy.outcome import DeliveryResult
 from worker.policy.schedule import EXPIRES_AFTER
 from worker.store import deliveries, leases, limits, postings
 
@@ -34,7 +35,7 @@ async def run_janitor(
     """Sweep now and *every* so often, until the worker stops."""
     while not signals.stopping:
         try:
-            await sweep(db, in_doubt_after=in_doubt_after)
+            await sweep(db, in_doubt_after=in_doubt_after, metrics=metrics)
             metrics.actor_succeeded("janitor")
         except db.lost as error:
             await db.drop()
@@ -42,7 +43,7 @@ async def run_janitor(
         await signals.sleep(every.total_seconds())
 
 
-async def sweep(db: Reconnecting, *, in_doubt_after: timedelta) -> None:
+async def sweep(db: Reconnecting, *, in_doubt_after: timedelta, metrics: Metrics) -> None:
     """Do everything once. May raise what *db* calls lost."""
     connection = await db.connection()
     queued, doubtful = await deliveries.release_dead(connection)
@@ -51,6 +52,7 @@ async def sweep(db: Reconnecting, *, in_doubt_after: timedelta) -> None:
     for delivery_id in await deliveries.resend_doubtful(connection, after=in_doubt_after):
         log.warning("delivery.resent", delivery_id=delivery_id)
     for delivery_id in await deliveries.expire(connection, after=EXPIRES_AFTER):
+        metrics.finished(DeliveryResult.EXPIRED)
         log.info("delivery.expired", delivery_id=delivery_id)
     for posting_id in await postings.finish(connection):
         log.info("posting.finished", posting_id=posting_id)

@@ -25,7 +25,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from worker.errors import StoreLost
+from worker.errors import QueryFailed, StoreLost
 from worker.mail.address import local_part_of, read_author
 from worker.mail.dsn import read_return
 from worker.mail.footer import Footer
@@ -44,10 +44,11 @@ from worker.mail.trace import (
     is_loop,
     recipients_of_our_domain,
 )
-from worker.notices.catalogue import footer_words
-from worker.policy.outcome import ArrivalKind, ArrivalOutcome
+from worker.notices.footer import footer_words
+from worker.policy.expansion import reason_to_hold
+from worker.policy.outcome import ArrivalKind, ArrivalOutcome, DeliveryResult, OptOutMethod
 from worker.store import arrivals, expansion, lists, postings, suppressions
-from worker.store.database import borrowed
+from worker.store.database import borrowed, failed_query
 
 if TYPE_CHECKING:
     from worker.actors.signals import Signals
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from worker.policy.expansion import ListAddress
     from worker.store.arrivals import Arrival
     from worker.store.database import Connection, Pool
-    from worker.store.expansion import Roll
     from worker.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
@@ -96,10 +96,6 @@ class Office:
     mailbox: Mailbox
     tokens: Tokens
     metrics: Metrics
-
-
-class _QueryFailed(Exception):  # noqa: N818 - an answer of the admin's query, not ours
-    """The list's own query does not work now; the posting waits."""
 
 
 async def run_mediator(office: Office, *, signals: Signals) -> None:
@@ -222,10 +218,11 @@ async def _unsubscribe(arrival: Arrival, request: ServiceAddress, *, office: Off
     list_id, person_id = list_and_person(number)
     done = Verdict(ArrivalKind.REQUEST, ArrivalOutcome.UNSUBSCRIBED)
     async with borrowed(office.pool) as db, db.transaction():
-        new = await suppressions.opt_out(db, list_id, person_id, source="mail")
+        new = await suppressions.opt_out(db, list_id, person_id, source=OptOutMethod.MAIL.value)
         await _settle_in(db, arrival, done, office=office)
     if new is not None:
-        office.metrics.unsubscribed("mail")
+        office.metrics.unsubscribed(OptOutMethod.MAIL)
+        office.metrics.finished(DeliveryResult.CANCELLED, new)
     _tell(arrival, done, office=office)
 
 
@@ -237,7 +234,7 @@ async def _mediate_posting(
     for local_part in local_parts:
         try:
             verdicts.append(await _post(arrival, message, local_part, office=office))
-        except _QueryFailed as failure:
+        except QueryFailed as failure:
             async with borrowed(office.pool) as db:
                 await arrivals.postpone(
                     db, arrival, office.worker_id, delay=_QUERY_RETRY, reason=str(failure)
@@ -258,19 +255,10 @@ async def _post(arrival: Arrival, message: Message, local_part: str, *, office: 
             author = read_author(message)
             verdict = await _refusal(db, arrival, address, author)
         except asyncpg.PostgresError as error:
-            raise _failure_of_query(error) from error
+            raise failed_query(local_part, error) from error
     if verdict is not None or author is None:
         return verdict or refused(ArrivalOutcome.REFUSED_STRANGER, "not exactly one author")
     return await _expand(arrival, message, address, author, office=office)
-
-
-def _failure_of_query(error: asyncpg.PostgresError) -> Exception:
-    """Tell an admin's broken query from a database that is going away."""
-    if isinstance(error, asyncpg.OperatorInterventionError) and not isinstance(
-        error, asyncpg.QueryCanceledError
-    ):
-        return StoreLost(str(error))
-    return _QueryFailed(str(error))
 
 
 async def _refusal(
@@ -328,8 +316,8 @@ async def _expand_once(
         except _CONFLICTS:
             raise
         except asyncpg.PostgresError as error:
-            raise _failure_of_query(error) from error
-        held = _reason_to_hold(address, roll)
+            raise failed_query(address.local_part, error) from error
+        held = reason_to_hold(address.definition, listed=roll.listed, recipients=roll.recipients)
         posting = postings.NewPosting(
             list_id=list_id,
             arrival_id=arrival.arrival_id,
@@ -360,15 +348,6 @@ async def _expand_once(
     )
     outcome = ArrivalOutcome.POSTED if held is None else ArrivalOutcome.HELD
     return Verdict(ArrivalKind.POSTING, outcome, held)
-
-
-def _reason_to_hold(address: ListAddress, roll: Roll) -> str | None:
-    """Name the rail that stops a posting until a person has looked, if one does."""
-    if roll.listed == 0:
-        return "the list is empty"
-    if roll.recipients > address.definition.max_recipients:
-        return f"{roll.recipients} recipients, {address.definition.max_recipients} allowed"
-    return None
 
 
 def _template(arrival: Arrival, address: ListAddress, author: str, *, office: Office) -> bytes:

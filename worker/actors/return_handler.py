@@ -18,7 +18,7 @@ from worker.mail.dsn import Kind, read_return
 from worker.mail.header import read_message
 from worker.mail.return_address import Purpose, read_service_address
 from worker.mail.trace import envelope_recipient, recipients_of_our_domain
-from worker.policy.outcome import ArrivalKind, ArrivalOutcome
+from worker.policy.outcome import ArrivalKind, ArrivalOutcome, DeliveryResult
 from worker.store import arrivals, deliveries
 from worker.store.database import borrowed
 
@@ -145,3 +145,4 @@ async def _bounce(
     )
     if provider is not None:
         office.metrics.bounced(report.status)
+        office.metrics.finished(DeliveryResult.BOUNCED)

@@ -16,7 +16,7 @@ import structlog
 
 from worker.errors import ProviderSilent, StoreLost
 from worker.mail.reply import Disposition, Reply
-from worker.policy.outcome import DeliveryOutcome
+from worker.policy.outcome import DeliveryOutcome, DeliveryResult
 from worker.policy.schedule import is_expired, retry_delay
 from worker.store.deliveries import DeliveryState, Settlement
 
@@ -136,6 +136,8 @@ def _settle(claim: Claim, reply: Reply, *, desk: Desk, ledger: Ledger) -> None:
             delay = retry_delay(claim.attempts, desk.chance)
     ledger.settle(Settlement(claim.delivery_id, state, reply.code, str(reply), delay))
     desk.metrics.attempted(outcome)
+    if state is not DeliveryState.DEFERRED:
+        desk.metrics.finished(DeliveryResult(state.value))
     level = log.debug if state is DeliveryState.HANDED_OVER else log.info
     level(
         "delivery.settled",

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
-from worker.errors import StoreLost
+from worker.errors import QueryFailed, StoreLost, StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from asyncpg.pool import PoolConnectionProxy
+
+    from worker.errors import WorkerError
 
     Connection: TypeAlias = (
         "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
@@ -36,26 +38,45 @@ LOST = (
     OSError,  # TimeoutError is one.
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleSessionTimeoutError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.CannotConnectNowError,
 )
 
 
-async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
-    """Open one connection. StoreLost if the server does not answer."""
+# It answers, and will go on answering so until a person has mended something.
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,  # A wrong password is one.
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what asyncpg raises on connecting into what we know."""
     try:
-        db = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS)
+        yield
+    except _REFUSED as error:
+        raise StoreRefused(f"the database does not let us in: {error}") from error
     except LOST as error:
         raise StoreLost(f"the database does not answer: {error}") from error
+
+
+async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    """Open one connection. StoreLost if the server does not answer, else StoreRefused."""
+    with _told():
+        db = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS)
     _keep_alive(db)
     return db
 
 
 async def open_pool(url: str, *, size: int) -> Pool:
-    """Open a pool of at most *size* connections. StoreLost if none can be had."""
-    try:
+    """Open a pool of at most *size* connections; errors as in connect()."""
+    with _told():
         return await asyncpg.create_pool(
             url,
             min_size=1,
@@ -64,8 +85,6 @@ async def open_pool(url: str, *, size: int) -> Pool:
             command_timeout=COMMAND_SECONDS,
             init=_prepare,
         )
-    except LOST as error:
-        raise StoreLost(f"the database does not answer: {error}") from error
 
 
 async def close_pool(pool: Pool) -> None:
@@ -85,6 +104,13 @@ async def borrowed(pool: Pool) -> AsyncIterator[Connection]:
             yield db
     except LOST as error:
         raise StoreLost(f"the database was lost: {error!r}") from error
+
+
+def failed_query(name: str, error: asyncpg.PostgresError) -> WorkerError:
+    """Tell an admin's query that fails, or takes too long, from a database that goes away."""
+    if isinstance(error, LOST):
+        return StoreLost(f"the database was lost: {error!r}")
+    return QueryFailed(f"the query of {name} fails: {error}")
 
 
 class Reconnecting:

@@ -46,7 +46,7 @@ async def lock(db: Connection, account: str) -> bool:
 
 
 USAGE = """
-    SELECT account, provider, amount, period, spent, claimed, set_at, set_by, reason
+    SELECT account, provider, amount, period, burst, spent, claimed, set_at, set_by, reason
       FROM relais.v_limits
      WHERE $1::text IS NULL OR account = $1 OR account IS NULL
      ORDER BY account NULLS FIRST, provider NULLS FIRST, period
@@ -59,7 +59,7 @@ async def usage(db: Connection, account: str | None = None) -> list[Usage]:
         Usage(
             row["account"],
             row["provider"],
-            Limit(row["amount"], row["period"]),
+            Limit(row["amount"], row["period"], row["burst"]),
             row["spent"],
             row["claimed"],
             row["set_at"],
@@ -94,11 +94,11 @@ async def providers(db: Connection) -> list[str]:
 
 SET = """
     INSERT INTO relais.limit_rule AS rule
-           (account, provider, amount, period, set_at, set_by, reason)
-    VALUES ($1, $2, $3, $4, relais.now(), $5, $6)
+           (account, provider, amount, period, burst, set_at, set_by, reason)
+    VALUES ($1, $2, $3, $4, $5, relais.now(), $6, $7)
         ON CONFLICT (account, provider, period) DO UPDATE
-       SET amount = excluded.amount, set_at = excluded.set_at, set_by = excluded.set_by,
-           reason = excluded.reason
+       SET amount = excluded.amount, burst = excluded.burst, set_at = excluded.set_at,
+           set_by = excluded.set_by, reason = excluded.reason
 """
 
 AUDIT = "INSERT INTO relais.audit (at, who, what, reason) VALUES (relais.now(), $1, $2, $3)"
@@ -114,9 +114,21 @@ async def set_limit(
     reason: str,
 ) -> None:
     """Set one rule of a scope; a rule for another period stays beside it."""
-    await db.execute(SET, account, provider, limit.amount, limit.period, who, reason)
+    await _set(db, limit, account, provider, who=who, reason=reason)
     what = f"limit {account or ''}{'/' if account and provider else ''}{provider or ''} = {limit}"
     await db.execute(AUDIT, who, what, reason)
+
+
+async def _set(
+    db: Connection,
+    limit: Limit,
+    account: str | None,
+    provider: str | None,
+    *,
+    who: str,
+    reason: str,
+) -> None:
+    await db.execute(SET, account, provider, limit.amount, limit.period, limit.burst, who, reason)
 
 
 STARTING = """
@@ -147,9 +159,7 @@ async def start_with(
         return
     await db.execute(FORGET_SHIPPED, account, provider)
     for limit in limits:
-        await db.execute(
-            SET, account, provider, limit.amount, limit.period, "configuration", "starting value"
-        )
+        await _set(db, limit, account, provider, who="configuration", reason="starting value")
 
 
 PAUSED = """

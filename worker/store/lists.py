@@ -43,8 +43,10 @@ async def resolve(db: Connection, local_part: str) -> ListAddress | None:
 
 
 REMEMBER = """
-    INSERT INTO relais.list AS known (definition, parts, address) VALUES ($1, $2::jsonb, $3)
-        ON CONFLICT (definition, parts) DO UPDATE SET address = excluded.address
+    INSERT INTO relais.list AS known (definition, parts, address, title)
+    VALUES ($1, $2::jsonb, $3, $4)
+        ON CONFLICT (definition, parts) DO UPDATE
+       SET address = excluded.address, title = excluded.title
  RETURNING list_id
 """
 
@@ -52,7 +54,11 @@ REMEMBER = """
 async def remember(db: Connection, address: ListAddress) -> int:
     """Return the number that postings, suppressions and tokens call this list."""
     list_id: int = await db.fetchval(
-        REMEMBER, address.definition.name, as_json(address.parts), address.local_part
+        REMEMBER,
+        address.definition.name,
+        as_json(address.parts),
+        address.local_part,
+        address.title,
     )
     return list_id
 

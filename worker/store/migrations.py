@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,13 +145,16 @@ async def up(
         await db.close()  # Ends the session, and the lock with it.
 
 
+TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
+
+
 async def _lock(db: Connection) -> None:
     # Polled: a blocked pg_advisory_lock() holds a snapshot for as long as it
     # waits, and deadlocks with CREATE INDEX CONCURRENTLY of the one who has it.
     try:
         async with asyncio.timeout(_LOCK_PATIENCE_SECONDS):
-            while not await db.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK_KEY):
-                await asyncio.sleep(_LOCK_POLL_SECONDS)  # noqa: ASYNC110 - the lock is remote
+            while not await db.fetchval(TRY_LOCK, _LOCK_KEY):  # noqa: ASYNC110 - it is remote
+                await asyncio.sleep(_LOCK_POLL_SECONDS)
     except TimeoutError as error:
         raise MigrationError(
             "another migration has held the lock for two minutes; look for it in pg_locks"
@@ -267,7 +271,8 @@ def _explained(migration: Migration, error: asyncpg.PostgresError) -> str:
 
 def write_new(track: Track, name: str) -> Path:
     """Create the next empty file of *track* and return its path."""
-    slug = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "_", ascii_name.lower()).strip("_")
     if not slug:
         raise MigrationError(f"{name!r} gives no file name; use letters and digits")
     track.folder.mkdir(parents=True, exist_ok=True)

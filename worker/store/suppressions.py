@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class SubscriberRow:
     """What the page of an unsubscription link shows."""
 
-    definition: str
+    title: str
     list_address: str
     address: str
     out_of_list: bool
@@ -30,7 +30,7 @@ class SubscriberRow:
 # The address is the one last written to; a person whose deliveries have been
 # purged is shown by the key alone, when that is an address.
 SUBSCRIBER = """
-    SELECT l.definition, l.address AS list_address,
+    SELECT coalesce(nullif(l.title, ''), l.address) AS title, l.address AS list_address,
            coalesce((SELECT d.address
                        FROM relais.delivery d JOIN relais.posting o USING (posting_id)
                       WHERE d.person_id = p.person_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -17,7 +16,6 @@ from worker.submission.session import Envelope, Patience, Session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 IMPATIENT = Patience(command=0.3, dot=0.3)
 BODY = b"Subject: x\r\n\r\n..dot\r\nend\r\n"
@@ -263,7 +261,7 @@ async def test_a_host_that_does_not_let_us_in(welcome: Welcome) -> None:
 
 async def test_nobody_listens(unused_tcp_port: int) -> None:
     """A host that is away is silent, and nothing is in doubt."""
-    with pytest.raises(ProviderSilent, match="127.0.0.1"):
+    with pytest.raises(ProviderSilent, match=r"127\.0\.0\.1"):
         await open_session(
             Endpoint("127.0.0.1", unused_tcp_port, "", "", Tls.NONE), local_hostname="l.test"
         )

@@ -12,7 +12,7 @@ import pytest
 
 from worker.policy.limit import Limit
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome, DeliveryOutcome, DeliveryResult
-from worker.telemetry.metrics import Actor, ImapError, Metrics, OptOutMethod
+from worker.telemetry.metrics import Metrics
 
 DAY = timedelta(days=1)
 

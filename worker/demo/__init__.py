@@ -1,0 +1,1 @@
+"""Embedded servers and an invented federation: nothing leaves this machine."""
