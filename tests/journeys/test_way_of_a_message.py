@@ -103,7 +103,7 @@ async def test_greylisting(relais_to_providers: Relais, dovecot: Dovecot, postfi
     await relais.until_settled()
 
     assert await relais.states() == {"handed_over": 2}
-    assert len(dovecot.received("anne@grey.test")) == 1
+    await until(lambda: len(dovecot.received("anne@grey.test")) == 1)
 
 
 async def test_unsubscribing(

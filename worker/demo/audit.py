@@ -31,6 +31,7 @@ class Finding(Enum):
     UNFINISHED = "not final"
     FORGOTTEN = "a member without a delivery"
     UNWANTED = "a delivery to somebody who must get none"
+    UNHEARD = "unsubscribed while the copy waited, and the copy was not cancelled"
     REPORT_LOST = "reported as unknown, but not marked as bounced"
     REPORT_INVENTED = "marked as bounced, but nobody reported it"
 
@@ -68,10 +69,12 @@ def audit(
     *,
     expected: AbstractSet[str],
     reported: AbstractSet[int],
+    left: AbstractSet[int] = frozenset(),
 ) -> list[Discrepancy]:
     """Return every discrepancy; *expected* are the addresses to reach, in lower case.
 
-    *reported* are the deliveries of which the SMTP side has sent a report.
+    *reported* are the deliveries of which the SMTP side has sent a report;
+    *left* those that waited when their recipient unsubscribed.
     """
     by_delivery: dict[int | None, list[Taken]] = defaultdict(list)
     for copy in copies:
@@ -92,6 +95,11 @@ def audit(
                 is_reported=delivery.delivery_id in reported,
             )
         )
+    found += (
+        Discrepancy(Finding.UNHEARD, delivery.address, delivery.delivery_id)
+        for delivery in deliveries
+        if delivery.delivery_id in left and delivery.state != "cancelled"
+    )
     reached = {delivery.address.lower() for delivery in deliveries}
     found += (Discrepancy(Finding.FORGOTTEN, address) for address in sorted(expected - reached))
     found += (Discrepancy(Finding.UNWANTED, address) for address in sorted(reached - expected))

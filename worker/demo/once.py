@@ -78,13 +78,14 @@ async def play_once(*, speed: float = SPEED) -> Result:
     async with staged(speed=_FIRST_SPEED) as stage:
         author = stage.federation.holder("communication")
         await stage.post(author, "tous", subject=_SUBJECT, text=_TEXT)
+        left: set[int] = set()
         # Whatever has not happened by then, the audit will find.
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await _let_one_leave(stage)
+                left.add(await _let_one_leave(stage))
                 await stage.hurry(speed)
                 await _wait_until_final(stage)
-        found = await _audit(stage)
+        found = await _audit(stage, left)
         row = await stage.db.fetchrow(NUMBERS)
     seconds = time.perf_counter() - started
     return Result(**dict(row or {}), discrepancies=tuple(found), seconds=seconds)
@@ -92,7 +93,7 @@ async def play_once(*, speed: float = SPEED) -> Result:
 
 # The last of those for whom a limit has no room before tomorrow.
 WAITING_FOR_ROOM = """
-    SELECT o.list_id, d.person_id
+    SELECT d.delivery_id, o.list_id, d.person_id
       FROM relais.delivery d
       JOIN relais.posting o USING (posting_id)
       JOIN relais.v_limits l ON l.provider = d.provider AND l.spent >= l.amount
@@ -101,14 +102,19 @@ WAITING_FOR_ROOM = """
 """
 
 
-async def _let_one_leave(stage: Stage) -> None:
+async def _let_one_leave(stage: Stage) -> int:
+    """Unsubscribe somebody whose copy waits; return which delivery that is."""
+    waiting: list[tuple[int, int, int]] = []
+
     async def somebody_waits() -> bool:
-        return await stage.db.fetchrow(WAITING_FOR_ROOM) is not None
+        row = await stage.db.fetchrow(WAITING_FOR_ROOM)
+        waiting.extend([tuple(row)] if row else [])
+        return bool(waiting)
 
     await stage.wait_until(somebody_waits)
-    row = await stage.db.fetchrow(WAITING_FOR_ROOM)
-    if row is not None:
-        await stage.unsubscribe(stage.personal_link(row["list_id"], row["person_id"]))
+    delivery_id, list_id, person_id = waiting[0]
+    await stage.unsubscribe(stage.personal_link(list_id, person_id))
+    return delivery_id
 
 
 ALL_FINAL = """
@@ -136,7 +142,7 @@ async def _wait_until_final(stage: Stage) -> None:
 DELIVERIES = "SELECT delivery_id, address, state::text, resends FROM relais.delivery"
 
 
-async def _audit(stage: Stage) -> list[Discrepancy]:
+async def _audit(stage: Stage, left: set[int]) -> list[Discrepancy]:
     deliveries = [Recorded(**row) for row in await stage.db.fetch(DELIVERIES)]
     copies = [Taken(_delivery_of(copy, stage), copy.recipient) for copy in stage.world.received]
     reported = {_delivery_of(copy, stage) for copy in stage.world.reported}
@@ -145,6 +151,7 @@ async def _audit(stage: Stage) -> list[Discrepancy]:
         copies,
         expected=stage.federation.everybody(),
         reported={number for number in reported if number is not None},
+        left=left,
     )
 
 

@@ -19,6 +19,7 @@ class Case(NamedTuple):
     findings: set[Finding]
     expected: frozenset[str] = frozenset({ANNE})
     reported: frozenset[int] = frozenset()
+    left: frozenset[int] = frozenset()
 
 
 CASES = {
@@ -29,7 +30,15 @@ CASES = {
     "bounced, as reported": Case(
         [Recorded(1, ANNE, "bounced")], [Taken(1, ANNE)], set(), reported=frozenset({1})
     ),
-    "left before the copy did": Case([Recorded(1, ANNE, "cancelled")], [], set()),
+    "left before the copy did": Case(
+        [Recorded(1, ANNE, "cancelled")], [], set(), left=frozenset({1})
+    ),
+    "left, and nobody heard": Case(
+        [Recorded(1, ANNE, "handed_over")],
+        [Taken(1, ANNE)],
+        {Finding.UNHEARD},
+        left=frozenset({1}),
+    ),
     "resent, and received twice": Case(
         [Recorded(1, ANNE, "handed_over", resends=1)], [Taken(1, ANNE), Taken(1, ANNE)], set()
     ),
@@ -83,6 +92,12 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_findings(case: Case) -> None:
     """Each planted fault is found, and nothing else is."""
-    found = audit(case.deliveries, case.copies, expected=case.expected, reported=case.reported)
+    found = audit(
+        case.deliveries,
+        case.copies,
+        expected=case.expected,
+        reported=case.reported,
+        left=case.left,
+    )
 
     assert {discrepancy.finding for discrepancy in found} == case.findings

@@ -11,8 +11,14 @@ from typing import get_args
 import pytest
 
 from worker.policy.limit import Limit
-from worker.policy.outcome import ArrivalKind, ArrivalOutcome, DeliveryOutcome, DeliveryResult
-from worker.telemetry.metrics import Metrics
+from worker.policy.outcome import (
+    ArrivalKind,
+    ArrivalOutcome,
+    DeliveryOutcome,
+    DeliveryResult,
+    OptOutMethod,
+)
+from worker.telemetry.metrics import Actor, ImapError, Metrics
 
 DAY = timedelta(days=1)
 
@@ -85,7 +91,7 @@ def test_flows() -> None:
     metrics.mediated(ArrivalOutcome.HELD)
     metrics.attempted(DeliveryOutcome.IN_DOUBT)
     metrics.finished(DeliveryResult.EXPIRED, 3)
-    metrics.unsubscribed("one-click")
+    metrics.unsubscribed(OptOutMethod.ONE_CLICK)
     metrics.imap_failed("login")
     metrics.actor_succeeded("janitor")
     with metrics.session_in_use(), metrics.session_in_use():
@@ -103,7 +109,13 @@ def test_flows() -> None:
 def test_closed_sets() -> None:
     """The names that callers write are those that are there from the start."""
     assert set(get_args(ImapError)) == {"login", "lost", "move"}
-    assert set(get_args(OptOutMethod)) == {"page", "one-click", "mail", "complaint"}
+    assert set(OptOutMethod) == {
+        "page",
+        "one-click",
+        "mail",
+        "complaint",
+        "operator",
+    }
 
 
 def test_mailbox() -> None:
