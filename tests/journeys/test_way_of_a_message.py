@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.real_servers
 
 AUTHOR = "president@membres.test"
+KILLS = int(os.environ.get("RELAIS_KILLS", "1"))
 COMITE = f"membre.comite@{DOMAIN}"
 ALL = f"tous@{DOMAIN}"
 
@@ -149,9 +151,13 @@ async def test_unsubscribing(
 
 
 @pytest.mark.slow
-async def test_kill_in_the_middle(relais: Relais, dovecot: Dovecot, postfix: Postfix) -> None:
+@pytest.mark.parametrize("seed", range(KILLS))
+async def test_kill_in_the_middle(
+    relais: Relais, dovecot: Dovecot, postfix: Postfix, seed: int
+) -> None:
     """A kill -9 among 300 deliveries: nobody lost, one doubt per connection, all accounted for."""
-    figures = await kill_and_recover(relais, dovecot, postfix, random.Random(1))
+    figures = await kill_and_recover(relais, dovecot, postfix, random.Random(seed))
+    print(figures)  # noqa: T201 - RELAIS_KILLS=20 pytest -s shows the figures of each kill
 
     assert figures["lost"] == 0
     assert figures["in_doubt_after_kill"] <= 2

@@ -150,7 +150,7 @@ class Return:
     reporting_mta: str = ""
     feedback_type: str = ""  # RFC 5965, section 7.3: abuse, not-spam, auth-failure
     references: tuple[str, ...] = ()  # X-Relais-Ref of the message returned
-    message_id: str = ""  # of the message returned
+    message_id: str = ""  # of the message returned, in its brackets
 
 
 def read_return(raw: bytes) -> Return | None:
@@ -210,7 +210,7 @@ class _Notice:
             recipients=tuple(recipients[:RECIPIENTS_LIMIT]),
             family=family,
             references=self._references(),
-            message_id=message_id.strip("<> "),
+            message_id=message_id.strip(),
             **about,
         )
 

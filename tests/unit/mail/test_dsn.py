@@ -156,7 +156,7 @@ def test_read_return(case: Case) -> None:
     assert found.kind is case.kind
     assert found.recipients == case.recipients
     assert found.references == ("tok1",)
-    assert found.message_id == "m@example.fr"
+    assert found.message_id == "<m@example.fr>"
 
 
 def test_what_it_says_of_the_message() -> None:

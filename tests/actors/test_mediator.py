@@ -1,0 +1,322 @@
+"""What becomes of an arrival: each kind of message has one outcome, and is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import asyncpg
+import pytest
+
+from tests.edges.store.given import DOMAIN
+from worker.actors.mediator import mediate
+from worker.actors.return_handler import handle_return
+from worker.mail.return_address import Purpose, subscriber_number
+from worker.store import arrivals
+from worker.store.arrivals import Place
+from worker.store.database import borrowed
+
+if TYPE_CHECKING:
+    from worker.actors.mediator import Office
+    from worker.store.arrivals import Arrival
+
+Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+TO = f"tous@{DOMAIN}"
+MIDDLE = b"Subject: Bonjour\r\nDate: Mon, 23 Nov 2026 10:00:00 +0100\r\nMessage-ID: <1@b.fr>\r\n"
+
+
+def letter(
+    *, author: str = "a@b.fr", to: str = TO, trace: str = TO, more: bytes = b"", body: bytes = b"x"
+) -> bytes:
+    """Write a message as it lies in the mailbox."""
+    head = f"Return-Path: <{author}>\r\nDelivered-To: {trace}\r\nFrom: A <{author}>\r\nTo: {to}\r\n"
+    return head.encode() + MIDDLE + more + b"\r\n" + body + b"\r\n"
+
+
+async def arrive(office: Office, raw: bytes, *, uid: int = 1) -> Arrival:
+    """Store *raw* as the fetcher does, and claim it as the mediator does."""
+    async with borrowed(office.pool) as db:
+        await arrivals.store(db, Place("m", "INBOX", 1, uid), raw, internal_date=None)
+        arrival = await arrivals.claim(db, "received", office.worker_id)
+    assert arrival is not None
+    return arrival
+
+
+async def outcome_of(office: Office, owner: Owner, raw: bytes, *, uid: int = 1) -> asyncpg.Record:
+    """Mediate *raw*, and handle it as a return if it is sorted as one."""
+    await mediate(await arrive(office, raw, uid=uid), office=office)
+    async with borrowed(office.pool) as db:
+        sorted_out = await arrivals.claim(db, "sorted", office.worker_id)
+    if sorted_out is not None:
+        await handle_return(sorted_out, office=office)
+    row = await owner.fetchrow(
+        "select state, kind, outcome, wanted_in, reason, raw from relais.arrival where uid = $1",
+        uid,
+    )
+    assert row is not None
+    assert row["raw"] == raw, "whatever becomes of it, its bytes are kept"
+    return row
+
+
+class Case(NamedTuple):
+    """A message, and what becomes of it."""
+
+    raw: bytes
+    kind: str
+    outcome: str
+    wanted_in: str | None = None
+
+
+REPORT = (
+    b"MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status;"
+    b" boundary=b\r\n\r\n--b\r\n\r\nsorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+    b"Reporting-MTA: dns; mx\r\n\r\nFinal-Recipient: rfc822; x@y.fr\r\nAction: failed\r\n"
+    b"Status: 5.1.1\r\n\r\n--b--\r\n"
+)
+CASES = {
+    "a member's": Case(letter(), "posting", "posted"),
+    "in capitals": Case(letter(trace=TO.upper(), author="A@B.FR"), "posting", "posted"),
+    "unknown list": Case(
+        letter(trace=f"nobody@{DOMAIN}"), "posting", "refused_unknown_list", "relais/refused"
+    ),
+    "a stranger's": Case(
+        letter(author="x@y.fr"), "posting", "refused_stranger", "relais/refused"
+    ),
+    "too big": Case(
+        letter(body=b"x" * 6_000_000), "posting", "refused_oversize", "relais/refused"
+    ),
+    "two authors": Case(
+        letter(more=b"From: c@d.fr\r\n"), "posting", "refused_stranger", "relais/refused"
+    ),
+    "no trace, but To": Case(letter().replace(b"Delivered-To", b"X-Nothing"), "posting", "posted"),
+    "a trace of elsewhere, but To": Case(letter(trace="x@y.fr"), "posting", "posted"),
+    "nobody of ours": Case(
+        letter(trace="x@y.fr", to="x@y.fr"),
+        "unknown",
+        "held_no_recipient_header",
+        "relais/quarantine",
+    ),
+    "vacation": Case(
+        letter(more=b"Auto-Submitted: auto-replied\r\n"), "automatic", "dropped_automatic"
+    ),
+    "a newsletter": Case(letter(more=b"Precedence: bulk\r\n"), "automatic", "dropped_automatic"),
+    "our own copy": Case(
+        letter(more=b"X-Relais-Ref: " + b"a" * 32 + b"\r\n"), "automatic", "dropped_loop"
+    ),
+    "our own list": Case(
+        letter(more=f"List-Id: <x.{DOMAIN}>\r\n".encode()), "automatic", "dropped_loop"
+    ),
+    "a report to the list": Case(
+        letter(author="mailer-daemon@y.fr", more=REPORT), "report", "unmatched_report"
+    ),
+    "a forged return address": Case(
+        letter(trace=f"return-{'a' * 32}@{DOMAIN}"), "automatic", "dropped_automatic"
+    ),
+    "a forged unsubscription": Case(
+        letter(trace=f"unsubscribe-{'a' * 32}@{DOMAIN}"), "request", "refused_stranger"
+    ),
+    "empty": Case(b"", "unknown", "held_no_recipient_header", "relais/quarantine"),
+    "garbage": Case(bytes(range(256)) * 50, "unknown", "held_no_recipient_header",
+                    "relais/quarantine"),
+    "malformed MIME": Case(
+        letter(more=b"Content-Type: multipart/mixed; boundary=never\r\n"), "posting", "posted"
+    ),
+    "8-bit garbage": Case(
+        letter(more=b"Content-Type: text/plain; charset=utf-8\r\n", body=b"\xff\xfe\x80\x81"),
+        "posting",
+        "posted",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_each_message_has_its_outcome(office: Office, owner: Owner, case: Case) -> None:
+    """Nothing is lost: it is posted, answered for by a reason, or kept for a person."""
+    row = await outcome_of(office, owner, case.raw)
+
+    assert (row["state"], row["kind"], row["outcome"], row["wanted_in"]) == (
+        "settled",
+        case.kind,
+        case.outcome,
+        case.wanted_in,
+    )
+    postings = await owner.fetchval("select count(*) from relais.posting")
+    assert postings == (1 if case.outcome == "posted" else 0)
+
+
+async def test_the_same_message_twice_is_posted_once(office: Office, owner: Owner) -> None:
+    """As after a migration: other traces, the same message."""
+    await outcome_of(office, owner, letter())
+    again = await outcome_of(office, owner, b"Received: from x\r\n" + letter(), uid=2)
+
+    assert again["outcome"] == "duplicate"
+    assert await owner.fetchval("select count(*) from relais.delivery") == 2
+
+
+async def test_a_reused_message_id_is_another_message(office: Office, owner: Owner) -> None:
+    """Nobody can suppress a posting by using its Message-ID first."""
+    await outcome_of(office, owner, letter(body=b"forged"))
+    genuine = await outcome_of(office, owner, letter(body=b"genuine"), uid=2)
+
+    assert genuine["outcome"] == "posted"
+
+
+async def test_an_empty_list_is_held(office: Office, owner: Owner) -> None:
+    """No silent no-op: a person is to look at it."""
+    await owner.execute(
+        "update club.member set email = null; "
+        "create or replace view lists.everybody as select email, name, person, "
+        "may_post, moderator from club.member where email is not null"
+    )
+    await owner.execute("update lists.definition set post = 'anyone' where name = 'everybody'")
+
+    row = await outcome_of(office, owner, letter())
+
+    assert (row["outcome"], row["reason"]) == ("held", "the list is empty")
+    assert await owner.fetchval("select state from relais.posting") == "held"
+
+
+async def test_more_than_allowed_is_held(office: Office, owner: Owner) -> None:
+    """max_recipients is a rail against a view that went wrong."""
+    await owner.execute("update lists.definition set max_recipients = 1")
+
+    row = await outcome_of(office, owner, letter())
+
+    assert (row["outcome"], row["reason"]) == ("held", "2 recipients, 1 allowed")
+    assert await owner.fetchval("select count(*) from relais.delivery") == 0
+
+
+FAILING = {
+    "raises": "create or replace view lists.everybody as select email, name, person, may_post, "
+    "(1 / (length(person) - 1))::boolean as moderator from club.member",
+    "its source is gone": "drop schema club cascade; create schema club",
+}
+
+
+@pytest.mark.parametrize("breaking", FAILING.values(), ids=FAILING)
+async def test_a_query_that_fails_lets_the_message_wait(
+    office: Office, owner: Owner, breaking: str
+) -> None:
+    """It is tried again later, and is no crash: attempts do not count."""
+    await owner.execute(breaking)
+    arrival = await arrive(office, letter())
+
+    await mediate(arrival, office=office)
+
+    row = await owner.fetchrow(
+        "select state, attempts, due_at > relais.now() + interval '4 minutes' as later, reason "
+        "from relais.arrival"
+    )
+    assert row is not None
+    assert (row["state"], row["attempts"], row["later"]) == ("received", 0, True)
+    assert row["reason"].startswith("the query of tous fails:")
+
+
+async def test_three_crashes_put_a_message_into_quarantine(office: Office, owner: Owner) -> None:
+    """Begun three times and never ended: the fourth time nobody looks inside."""
+    await arrive(office, letter())
+    for _ in range(3):
+        await owner.execute("update relais.arrival set worker_id = 'dead'")
+        async with borrowed(office.pool) as db:
+            arrival = await arrivals.claim(db, "received", office.worker_id)
+    assert arrival is not None
+    assert arrival.attempts == 4
+
+    await mediate(arrival, office=office)
+
+    row = await owner.fetchrow("select outcome, wanted_in from relais.arrival")
+    assert row is not None
+    assert tuple(row) == ("quarantined", "relais/quarantine")
+
+
+async def test_another_workers_arrival_is_left_alone(office: Office) -> None:
+    """Two mediators never have one arrival, while both live."""
+    await arrive(office, letter())
+    async with borrowed(office.pool) as db:
+        assert await arrivals.claim(db, "received", "w2") is None
+
+
+async def posted(office: Office, owner: Owner) -> tuple[int, int, int]:
+    """Post once and hand everything over; return (list, person, delivery) of a@b.fr."""
+    await outcome_of(office, owner, letter())
+    await owner.execute("update relais.delivery set state = 'handed_over'")
+    row = await owner.fetchrow(
+        "select o.list_id, d.person_id, d.delivery_id from relais.delivery d "
+        "join relais.posting o using (posting_id) where d.address = 'a@b.fr'"
+    )
+    assert row is not None
+    return row["list_id"], row["person_id"], row["delivery_id"]
+
+
+async def test_mail_to_the_unsubscription_address(office: Office, owner: Owner) -> None:
+    """The token is the proof; machine-made mail counts, and From does not."""
+    list_id, person_id, _ = await posted(office, owner)
+    number = subscriber_number(list_id, person_id)
+    token = office.tokens.sign(Purpose.UNSUBSCRIBE, number).decode()
+    request = letter(
+        author="x@y.fr",
+        trace=f"unsubscribe-{token}@{DOMAIN}",
+        more=b"Auto-Submitted: auto-generated\r\n",
+    )
+
+    row = await outcome_of(office, owner, request, uid=2)
+
+    assert (row["kind"], row["outcome"]) == ("request", "unsubscribed")
+    out = await owner.fetchrow("select person_id, address, source from relais.suppression")
+    assert out is not None
+    assert tuple(out) == (person_id, "a@b.fr", "mail")
+
+
+async def test_a_report_by_return_address(office: Office, owner: Owner) -> None:
+    """The delivery is marked with what the report says."""
+    *_, delivery_id = await posted(office, owner)
+    token = office.tokens.sign(Purpose.RETURN, delivery_id).decode()
+    report = letter(author="mailer-daemon@y.fr", trace=f"return-{token}@{DOMAIN}", more=REPORT)
+
+    row = await outcome_of(office, owner, report, uid=2)
+
+    assert (row["kind"], row["outcome"]) == ("report", "bounced")
+    state = await owner.fetchrow(
+        "select state::text, status from relais.delivery where delivery_id = $1", delivery_id
+    )
+    assert state is not None
+    assert tuple(state) == ("bounced", "5.1.1")
+
+
+async def test_a_report_by_the_reference_in_the_returned_part(office: Office, owner: Owner) -> None:
+    """Hosts that rewrite the return address send reports to the list."""
+    *_, delivery_id = await posted(office, owner)
+    token = office.tokens.sign(Purpose.RETURN, delivery_id)
+    returned = (
+        b"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nX-Relais-Ref: " + token + b"\r\n--b--"
+    )
+    report = letter(author="mailer-daemon@y.fr", more=REPORT.replace(b"--b--", returned))
+
+    row = await outcome_of(office, owner, report, uid=2)
+
+    assert row["outcome"] == "bounced"
+
+
+async def test_a_report_by_message_id_and_recipient(office: Office, owner: Owner) -> None:
+    """The last resort: what every report should name."""
+    await posted(office, owner)
+    returned = b"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <1@b.fr>\r\n--b--"
+    more = REPORT.replace(b"--b--", returned).replace(b"x@y.fr", b"A@b.fr")
+
+    row = await outcome_of(office, owner, letter(author="mailer-daemon@y.fr", more=more), uid=2)
+
+    assert row["outcome"] == "bounced"
+
+
+async def test_an_automatic_reply_is_evidence(office: Office, owner: Owner) -> None:
+    """What comes to a return address shows that its copy had arrived."""
+    *_, delivery_id = await posted(office, owner)
+    await owner.execute("update relais.delivery set state = 'in_doubt'")
+    token = office.tokens.sign(Purpose.RETURN, delivery_id).decode()
+    away = letter(trace=f"return-{token}@{DOMAIN}", more=b"Auto-Submitted: auto-replied\r\n")
+
+    row = await outcome_of(office, owner, away, uid=2)
+
+    assert row["outcome"] == "dropped_automatic"
+    counted = await owner.fetch("select state::text, count(*) from relais.delivery group by 1")
+    assert {tuple(r) for r in counted} == {("handed_over", 1), ("in_doubt", 1)}
