@@ -69,18 +69,16 @@ class Desk:
         self.metrics = metrics
         self._templates: OrderedDict[int, _Frozen] = OrderedDict()
         self._door = asyncio.Lock()
-        self._refusals = 0
         self._proved = False
 
     async def open_session(self) -> Session | None:
         """Return a new session, or None: the account is in trouble, and paused.
 
-        One connection tries at a time, so that a refused password is tried
-        once and not once per connection.
+        One connection tries at a time, and only after asking the database, so
+        that a refused password is tried once and not once per claim at hand.
         """
-        refusals = self._refusals
         async with self._door:
-            if self._refusals != refusals:  # Somebody else was refused while we waited.
+            if await self._is_paused():
                 return None
             try:
                 opened = await open_session(self.account.endpoint, local_hostname=self._domain)
@@ -90,13 +88,18 @@ class Desk:
             if isinstance(opened, Reply):
                 await self.pause(opened, str(opened))
                 return None
-            if not self._proved:
-                await self._forget_trouble()
+            await self._forget_trouble()
             return opened
+
+    async def _is_paused(self) -> bool:
+        try:
+            async with borrowed(self._pool) as db:
+                return await limits.seconds_paused(db, self.account.name) is not None
+        except StoreLost:
+            return True  # Without the database there could be no mark either.
 
     async def pause(self, reply: Reply | None, why: str) -> None:
         """Leave the account alone for a while, in every process; StoreLost is survived."""
-        self._refusals += 1
         self._proved = False
         try:
             async with borrowed(self._pool) as db, db.transaction():
@@ -118,6 +121,8 @@ class Desk:
         )
 
     async def _forget_trouble(self) -> None:
+        if self._proved:
+            return
         try:
             async with borrowed(self._pool) as db:
                 await limits.account_works(db, self.account.name)
