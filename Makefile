@@ -2,12 +2,13 @@
 # make test    everything: installs the real servers where it may, checks, tests
 # make check   formatting, lint, types, layers
 # make bench   figures, as ratios against smtp-source in the same run
+# make pictures  draw docs/demo.svg, the picture of the README
 # make lock    renew the hash-pinned lock files (needs uv)
 
 PYTHON ?= python3
 RUN = .venv/bin/python
 
-.PHONY: demo test check bench lock
+.PHONY: demo test check bench pictures lock
 
 demo:
 	@$(PYTHON) .ci/bootstrap.py requirements.lock
@@ -28,6 +29,10 @@ bench:
 	@$(PYTHON) .ci/bootstrap.py requirements-dev.lock
 	@.ci/servers
 	@$(RUN) -m tests.bench $(ARGS)
+
+pictures:
+	@$(PYTHON) .ci/bootstrap.py requirements-dev.lock
+	@$(RUN) -m worker.demo.picture docs/demo.svg
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

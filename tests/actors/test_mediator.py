@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import asyncpg
 import pytest
 
 from tests.edges.store.given import DOMAIN
@@ -16,6 +15,8 @@ from worker.store.arrivals import Place
 from worker.store.database import borrowed
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from worker.actors.mediator import Office
     from worker.store.arrivals import Arrival
 

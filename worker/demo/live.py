@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SPEED = 1440.0  # A day passes in a minute.
 
-_HOST_LIMITS = (read_limit("200/hour"),)
+HOST_LIMITS = (read_limit("200/hour"),)
 _LOOK_SECONDS = 0.25
 _EVENTS_KEPT = 12
 
@@ -126,11 +126,11 @@ async def play_live(console: Console, *, speed: float = SPEED) -> None:
     chronicle = Chronicle(console)
     with _until_signalled(stopped):
         console.print("Relais: starting PostgreSQL, a mailbox, a host, and a worker ...")
-        async with staged(speed=speed, host_limits=_HOST_LIMITS, tell=chronicle.happened) as stage:
+        async with staged(speed=speed, host_limits=HOST_LIMITS, tell=chronicle.happened) as stage:
             async with asyncio.TaskGroup() as players:
                 tasks = [
                     players.create_task(_watch(stage, chronicle, console), name="spectator"),
-                    players.create_task(_tell_story(stage, chronicle), name="story"),
+                    players.create_task(tell_story(stage, chronicle), name="story"),
                 ]
                 await stopped.wait()
                 for task in tasks:
@@ -156,10 +156,10 @@ async def _watch(stage: Stage, chronicle: Chronicle, console: Console) -> None:
         await _watch_plainly(stage, chronicle, console)
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            seen = await _look(stage, chronicle)
+            seen = await look(stage, chronicle)
             size = Size(console.width, console.height)
             shown = picture(
-                seen, chronicle.events, pages=_pages(stage), speed=stage.speed, size=size
+                seen, chronicle.events, pages=pages_of(stage), speed=stage.speed, size=size
             )
             live.update(shown, refresh=True)
             await asyncio.sleep(_LOOK_SECONDS)
@@ -169,29 +169,31 @@ async def _watch_plainly(stage: Stage, chronicle: Chronicle, console: Console) -
     shown: set[str] = set()
     console.print(footer([]))
     while True:
-        await _look(stage, chronicle)
-        for page in _pages(stage):
+        await look(stage, chronicle)
+        for page in pages_of(stage):
             if page not in shown:
                 console.print(page_line(page), soft_wrap=True)
                 shown.add(page)
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _look(stage: Stage, chronicle: Chronicle) -> Snapshot:
+async def look(stage: Stage, chronicle: Chronicle) -> Snapshot:
+    """Take a snapshot, and tell what is new in it."""
     async with borrowed(stage.db) as db:
         seen = await snapshot.take(db)
     chronicle.looked(seen)
     return seen
 
 
-def _pages(stage: Stage) -> list[str]:
+def pages_of(stage: Stage) -> list[str]:
+    """Return the addresses of the pages to try."""
     ops = f"http://127.0.0.1:{stage.ports.metrics}"
     # Of the first member who got a copy: nobody in the story uses that one.
     personal = [copy.personal_link for copy in stage.world.received[:1]]
     return [*personal, f"{ops}/metrics", f"{ops}/healthz"]
 
 
-async def _tell_story(stage: Stage, chronicle: Chronicle) -> None:
+async def tell_story(stage: Stage, chronicle: Chronicle) -> None:
     """Write a letter to everybody each day, small postings in between, and let people leave."""
     people = stage.federation
     await asyncio.sleep(2 * _LOOK_SECONDS)  # So that the first look is without it.

@@ -55,7 +55,7 @@ async def run_demo(*, once: bool, speed: float | None = None) -> Result | None:
 
 def main(*, once: bool, as_json: bool) -> int:
     """Run the demo for the command line and return its exit code."""
-    tail = _log_into_memory()
+    tail = log_into_memory()
     try:
         result = asyncio.run(run_demo(once=once or as_json))
     except EmbeddedPostgresError as error:
@@ -81,7 +81,7 @@ def main(*, once: bool, as_json: bool) -> int:
     return 0
 
 
-def _log_into_memory() -> LogTail:
+def log_into_memory() -> LogTail:
     """Keep every log off the screen, and off stdout."""
     tail = LogTail()
     logging.basicConfig(stream=tail, level=logging.WARNING, force=True)
