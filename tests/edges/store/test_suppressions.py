@@ -65,7 +65,8 @@ async def test_undoing_ones_own_opt_out(owner: Connection, db: Connection) -> No
 
     await suppressions.opt_in(db, list_id, person_id)
 
-    assert await db.fetch("select reason::text from relais.suppression") == [("operator",)]
+    rows = await db.fetch("select reason::text from relais.suppression")
+    assert [row["reason"] for row in rows] == ["operator"]
 
 
 async def test_a_link_outlives_its_delivery(owner: Connection, db: Connection) -> None:
