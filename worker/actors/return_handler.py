@@ -141,8 +141,13 @@ async def _bounce(
     db: Connection, delivery_id: int, report: RecipientReport, *, office: Office
 ) -> None:
     provider = await deliveries.bounce(
-        db, delivery_id, status=report.status, diagnostic=report.diagnostic
+        db, delivery_id, status=_kept(report.status), diagnostic=_kept(report.diagnostic)
     )
     if provider is not None:
         office.metrics.bounced(report.status)
         office.metrics.finished(DeliveryResult.BOUNCED)
+
+
+def _kept(text: str) -> str:
+    """Return what a row can keep of a stranger's words: PostgreSQL has no NUL in a text."""
+    return text.replace("\0", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import format_datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.mail.header import Message
+
+# RFC 5322, section 3.6.4, and what real programs write beyond it.
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 
 _IDENTIFYING = ("message-id", "from", "date", "subject", "in-reply-to", "content-type")
 
@@ -39,7 +43,7 @@ def fingerprint(message: Message) -> bytes:
 def message_id(message: Message, *, domain: str) -> str:
     """Return the author's Message-ID, or one made of the fingerprint."""
     written = message.value("message-id")
-    if written.isascii() and written.startswith("<") and written.endswith(">"):
+    if _MESSAGE_ID.fullmatch(written):
         return written
     return f"<{fingerprint(message).hex()[:32]}@{domain}>"
 

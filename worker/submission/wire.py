@@ -116,7 +116,8 @@ class Wire(asyncio.Protocol):
         code, mark = line[:3], line[3:4]
         if not code.isdigit() or not _FIRST_CODE <= int(code) <= _LAST_CODE:
             return False
-        self._text.append(line[4:].strip().decode("utf-8", "replace"))
+        # The text goes into a row, and PostgreSQL keeps no NUL in a text.
+        self._text.append(line[4:].replace(b"\0", b"").strip().decode("utf-8", "replace"))
         if mark != b"-":
             self._replies.append((int(code), " ".join(self._text)))
             self._text = []
