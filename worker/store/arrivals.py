@@ -141,8 +141,13 @@ FILED = """
 
 
 async def filed(db: Connection, place: Place, folder: str, uid: int | None) -> None:
-    """Record where the message lies now."""
+    """Record where the message lies now.
+
+    A mediator that looked while this held the row's lock has skipped it, so it
+    is told again.
+    """
     await db.execute(FILED, place.account, place.folder, place.uidvalidity, place.uid, folder, uid)
+    await db.execute("SELECT pg_notify('relais', 'arrival')")
 
 
 @dataclass(frozen=True, slots=True)
