@@ -115,11 +115,14 @@ async def judge(
     return Roll(**row)  # type: ignore[arg-type]  # an aggregate always has its one row
 
 
+# Sorted, so that all is looked up before the first is inserted: in a table that
+# is new the planner looks through its own insertions again for each row.
 MEET = """
     INSERT INTO relais.person (key)
     SELECT l.key FROM listed l
      WHERE l.verdict = 'recipient'
        AND NOT EXISTS (SELECT FROM relais.person p WHERE p.key = l.key)
+     ORDER BY l.key
         ON CONFLICT DO NOTHING
 """
 
