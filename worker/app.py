@@ -127,10 +127,11 @@ async def _pool_in_time(config: Config) -> Pool:
 
 async def _take_starting_limits(shop: _Shop) -> None:
     async with borrowed(shop.pool) as db, db.transaction():
-        for provider, starting in shop.config.limits.items():
-            await limits.start_with(db, starting, provider=provider)
-        for account in shop.config.accounts:
-            await limits.start_with(db, account.limits, account=account.name)
+        await limits.take_starting_values(
+            db,
+            providers=shop.config.limits,
+            accounts={account.name: account.limits for account in shop.config.accounts},
+        )
 
 
 @contextlib.asynccontextmanager

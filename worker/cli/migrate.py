@@ -3,15 +3,16 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from worker.cli.reading import served
+from worker.cli.reading import served, writing
 from worker.cli.show import counted, print_json, visible
 from worker.cli.verb import PROBLEM, ConfigOption, JsonOption, VerbError, find_config, told
-from worker.config import Config
-from worker.store import migrations
+from worker.config import Config, Database
+from worker.store import limits, migrations
 from worker.store.migrations import Finding, Migration, Track
 
 verbs = typer.Typer(help="Bring the database up to date.", invoke_without_command=True)
@@ -39,6 +40,7 @@ def up(*, config_file: ConfigOption = None, as_json: JsonOption = False) -> None
                     on_applied=None if as_json else lambda migration: print(f"applied {migration}"),
                 )
             )
+            asyncio.run(_take_starting_limits(config, database))
         if as_json:
             print_json({"applied": _named(outcome.applied), "findings": _listed(outcome.findings)})
         else:
@@ -97,6 +99,16 @@ def new(
             print_json({"created": str(path)})
         else:
             print(path)
+
+
+async def _take_starting_limits(config: Config, database: Database) -> None:
+    """Let `preview` tell the truth before the first `run`."""
+    async with writing(replace(database, url=database.admin_url)) as db:
+        await limits.take_starting_values(
+            db,
+            providers=config.limits,
+            accounts={account.name: account.limits for account in config.accounts},
+        )
 
 
 def _tracks(config: Config) -> list[Track]:

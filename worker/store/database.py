@@ -37,6 +37,8 @@ _CLOSE_SECONDS = 5.0
 LOST = (
     OSError,  # TimeoutError is one.
     asyncpg.InterfaceError,
+    # A session that the server ended between two statements answers so at times.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from worker.policy.limit import Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime, timedelta
 
     from worker.store.database import Connection
@@ -160,6 +160,19 @@ async def start_with(
     await db.execute(FORGET_SHIPPED, account, provider)
     for limit in limits:
         await _set(db, limit, account, provider, who="configuration", reason="starting value")
+
+
+async def take_starting_values(
+    db: Connection,
+    *,
+    providers: Mapping[str, Iterable[Limit]],
+    accounts: Mapping[str, Iterable[Limit]],
+) -> None:
+    """Take all starting values of the configuration. Call it in a transaction."""
+    for provider, starting in providers.items():
+        await start_with(db, starting, provider=provider)
+    for account, starting in accounts.items():
+        await start_with(db, starting, account=account)
 
 
 PAUSED = """

@@ -257,16 +257,11 @@ def _refuse_errors(findings: Sequence[Finding]) -> None:
 
 
 def _explained(migration: Migration, error: asyncpg.PostgresError) -> str:
-    said = [f"{migration}.sql: {error}"]
+    """Say which file and line failed; asyncpg puts PostgreSQL's detail and hint below."""
+    where = f"{migration}.sql"
     if isinstance(position := getattr(error, "position", None), str):
-        line = migration.sql.count("\n", 0, int(position) - 1) + 1
-        said[0] = f"{migration}.sql, line {line}: {error}"
-    said += [
-        f"  {label}: {text}"
-        for label in ("detail", "hint")
-        if (text := getattr(error, label, None))
-    ]
-    return "\n".join(said)
+        where += f", line {migration.sql.count(chr(10), 0, int(position) - 1) + 1}"
+    return f"{where}: {error}"
 
 
 def write_new(track: Track, name: str) -> Path:
