@@ -37,7 +37,7 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="The configuration; by default ./relais.toml, $RELAIS_CONFIG"
+        help="The configuration; by default $RELAIS_CONFIG, ./relais.toml"
         " or /etc/relais/relais.toml.",
     ),
 ]
@@ -68,10 +68,10 @@ class VerbError(Exception):
 def find_config(path: Path | None) -> Config:
     """Read the configuration at *path*, or else where it usually is."""
     named = os.environ.get(_VARIABLE)
-    if path is None and _HERE.exists():
+    if path is None and named:
+        path = Path(named)  # Said on purpose, so it wins over what happens to lie here.
+    elif path is None and _HERE.exists():
         path = _HERE
-    elif path is None and named:
-        path = Path(named)
     elif path is None and _SYSTEM.exists():
         path = _SYSTEM
     try:

@@ -63,7 +63,10 @@ def _told() -> Iterator[None]:
     try:
         yield
     except _REFUSED as error:
-        raise StoreRefused(f"the database does not let us in: {error}") from error
+        raise StoreRefused(
+            f"the database does not let us in: {error}; if it is new, run relais migrate,"
+            " else mend [database] url"
+        ) from error
     except LOST as error:
         raise StoreLost(f"the database does not answer: {error}") from error
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from worker.errors import ConfigError
 from worker.policy.limit import Limit
 
 if TYPE_CHECKING:
@@ -168,7 +169,19 @@ async def take_starting_values(
     providers: Mapping[str, Iterable[Limit]],
     accounts: Mapping[str, Iterable[Limit]],
 ) -> None:
-    """Take all starting values of the configuration. Call it in a transaction."""
+    """Take all starting values of the configuration. Call it in a transaction.
+
+    ConfigError if a provider is none of ours.
+    """
+    known = [row["provider"] for row in await db.fetch(PROVIDERS)]
+    unknown = [name for name in providers if name not in known]
+    if unknown:
+        raise ConfigError(
+            [
+                f"[limits] {name}: is no provider; write one of {', '.join(known)}"
+                for name in unknown
+            ]
+        )
     for provider, starting in providers.items():
         await start_with(db, starting, provider=provider)
     for account, starting in accounts.items():

@@ -11,6 +11,7 @@ import pytest
 
 from tests.edges.store.given import NOON, alive, dead, frozen_clock, members, posted
 from worker.actors.dispatcher import claim_affordable
+from worker.errors import ConfigError
 from worker.policy.limit import Limit, read_limit
 from worker.store import deliveries, limits
 from worker.store.database import connect
@@ -166,6 +167,16 @@ async def test_starting_values_do_not_overrule_people(db: Connection) -> None:
 
     now = {use.provider: str(use.limit) for use in await limits.usage(db)}
     assert now == {"orange": "50/day", "outlook": "10/day"}
+
+
+async def test_a_misspelt_provider_is_named(db: Connection) -> None:
+    """It says what may be written, and takes nothing."""
+    with pytest.raises(
+        ConfigError, match=r"\[limits\] oranje: is no provider; write one of .*orange"
+    ):
+        await limits.take_starting_values(
+            db, providers={"oranje": [read_limit("1/day")]}, accounts={}
+        )
 
 
 async def test_seconds_until_room(owner: Connection, db: Connection) -> None:
