@@ -14,7 +14,7 @@ import os
 import re
 import ssl
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from enum import Enum
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from worker.errors import ConfigError
+from worker.mail.host import HOSTS, RECEIVED_FOR, HostRecipe
 from worker.policy.limit import Limit, read_limit
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ _SETTINGS: dict[str, dict[str, str]] = {
         "password_file": '"imap.secret"',
         "ca_file": '"ca.pem"',
         "poll_seconds": "60",
+        "host": '"ovh"',
         "recipient_headers": '["Delivered-To", "X-Original-To", "Envelope-To"]',
         "trusted_authserv_id": r"'mx\.host\.example'",
+        "received_by": r"'.+\.host\.example'",
     },
     "accounts": {
         "name": '"main"',
@@ -68,7 +71,6 @@ _SETTINGS: dict[str, dict[str, str]] = {
     "web": {"listen": '"127.0.0.1:8080"'},
     "metrics": {"listen": '"127.0.0.1:9108"'},
 }
-_RECIPIENT_HEADERS = ("Delivered-To", "X-Original-To", "Envelope-To")
 _PREFIX = "RELAIS_"
 _KEY = re.compile(r"([0-9a-fA-F]{2}){32,}")  # 256 bits at least.
 _NAME = re.compile(r"[a-z0-9_-]+")  # As relais.provider has it.
@@ -147,6 +149,18 @@ class Mailbox:
     poll: timedelta
     recipient_headers: tuple[str, ...]
     trusted_authserv_id: str  # A regular expression; "" trusts nobody.
+    host: str = "other"  # Whose recipe these replace.
+    received_by: str = ""  # A regular expression; "" if the names are not known.
+
+    @property
+    def recipe(self) -> HostRecipe:
+        """How to read what the host writes, with what is set here."""
+        return replace(
+            HOSTS[self.host],
+            recipient_headers=self.recipient_headers,
+            authserv_id=self.trusted_authserv_id,
+            received_by=self.received_by,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,20 +512,39 @@ def _has_loose_password(url: str) -> bool:
 
 
 def _mailbox(section: _Section) -> Mailbox:
-    headers = section.texts("recipient_headers", _RECIPIENT_HEADERS)
-    if not headers or not all(_FIELD_NAME.fullmatch(name) for name in headers):
+    recipe = _recipe(section)
+    headers = section.texts("recipient_headers", recipe.recipient_headers)
+    if not headers or not all(_is_recipient_header(name) for name in headers):
         section.wrong("recipient_headers", "must name at least one header field")
-    trusted = section.text("trusted_authserv_id", "")
-    try:
-        re.compile(trusted)
-    except re.error as error:
-        section.wrong("trusted_authserv_id", f"is no regular expression: {error}")
     return Mailbox(
         endpoint=_endpoint(section, "imap"),
         poll=timedelta(seconds=section.number("poll_seconds", 60, least=1, most=86_400)),
         recipient_headers=headers,
-        trusted_authserv_id=trusted,
+        trusted_authserv_id=_pattern(section, "trusted_authserv_id", recipe.authserv_id),
+        host=recipe.name,
+        received_by=_pattern(section, "received_by", recipe.received_by),
     )
+
+
+def _recipe(section: _Section) -> HostRecipe:
+    name = section.text("host", "other")
+    if name and name not in HOSTS:
+        section.report("host", f"{name!r} is unknown{_did_you_mean(name, HOSTS)}")
+    return HOSTS.get(name, HOSTS["other"])
+
+
+def _is_recipient_header(name: str) -> bool:
+    return name == RECEIVED_FOR or _FIELD_NAME.fullmatch(name) is not None
+
+
+def _pattern(section: _Section, key: str, default: str) -> str:
+    # Also "", which is how to take back what the recipe has.
+    pattern = section.text(key, "") if key in section.names() else default
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        section.wrong(key, f"is no regular expression: {error}")
+    return pattern
 
 
 def _accounts(tables: object, folder: Path, problems: list[str]) -> Iterator[Account]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from worker.config import Account, Config, Endpoint, Listen, Tls, read_config
 from worker.errors import ConfigError
+from worker.mail.host import HOSTS, RECEIVED_FOR
 from worker.policy.limit import Limit
 
 KEY, OLD_KEY = "ab" * 32, "cd" * 40
@@ -30,8 +32,10 @@ admin_url = "postgresql://relais_owner@/federation"
 imap = "imaps://listes%40example.fr@imap.example.net:993"
 password_file = "imap.secret"
 poll_seconds = 60
+host = "ovh"
 recipient_headers = ["Delivered-To", "X-Original-To", "Envelope-To"]
 trusted_authserv_id = 'mx\.host\.example'
+received_by = '.+\.host\.example'
 [[accounts]]
 name = "main"
 smtp = "smtps://listes%40example.fr@smtp.example.net:465"
@@ -104,6 +108,13 @@ def test_full(folder: Path) -> None:
     assert config.mailbox.poll == timedelta(minutes=1)
     assert config.mailbox.recipient_headers == ("Delivered-To", "X-Original-To", "Envelope-To")
     assert config.mailbox.trusted_authserv_id == r"mx\.host\.example"
+    assert config.mailbox.received_by == r".+\.host\.example"
+    assert config.mailbox.recipe == replace(
+        HOSTS["ovh"],
+        recipient_headers=config.mailbox.recipient_headers,
+        authserv_id=r"mx\.host\.example",
+        received_by=r".+\.host\.example",
+    )
     (account,) = config.accounts
     assert (account.name, account.connections) == ("main", 2)
     assert account.limits == (Limit(200, timedelta(hours=1)),)
@@ -144,6 +155,7 @@ def test_least(folder: Path) -> None:
     assert config.mailbox.endpoint.host == "::1"
     assert (config.mailbox.endpoint.port, config.mailbox.endpoint.tls) == (143, Tls.NONE)
     assert config.mailbox.trusted_authserv_id == ""
+    assert config.mailbox.recipe == HOSTS["other"]
     (account,) = config.accounts
     assert (account.endpoint.port, account.endpoint.tls) == (587, Tls.STARTTLS)
     assert (account.connections, account.limits) == (2, ())
@@ -212,6 +224,10 @@ WRONG = {
     "none": ("connections = 2", "connections = 0", "[[accounts]] 1 connections: must be a num"),
     "fields": ('"Delivered-To"', '"Delivered To"', "[mailbox] recipient_headers: must name at"),
     "regex": (r"'mx\.host\.example'", "'('", "[mailbox] trusted_authserv_id: is no regular e"),
+    "server regex": (r"'.+\.host", "'(.host", "[mailbox] received_by: is no regular expression"),
+    "host": ('host = "ovh"', 'host = "ovhh"', "[mailbox] host: 'ovhh' is unknown: did you mean ov"),
+    "far host": ('host = "ovh"', 'host = "zzz"', "[mailbox] host: 'zzz' is unknown; known are ot"),
+    "number of a host": ('host = "ovh"', "host = 1", "[mailbox] host: must be a text"),
     "limit": ("200/hour", "200/week", "[[accounts]] 1 limits: '200/week' is no limit: write a"),
     "limits": ("100/day", "many", "[limits] orange: 'many' is no limit: write amount/period"),
     "twice": ("40/20s", "40/24h", "[limits] outlook: has two limits for one period"),
@@ -232,6 +248,28 @@ WRONG = {
 def test_wrong(folder: Path, old: str, new: str, told: str) -> None:
     """Each mistake is told with what to write instead."""
     assert [problem[: len(told)] for problem in problems(folder, old, new)] == [told]
+
+
+def test_host(folder: Path) -> None:
+    """A host's name is enough; each setting replaces one of its recipe's."""
+    (folder / "relais.toml").write_text(
+        "\n".join(
+            line
+            for line in FULL.splitlines()
+            if not line.startswith(("recipient_headers", "trusted_authserv_id", "received_by"))
+        )
+    )
+
+    assert read(folder).mailbox.recipe == HOSTS["ovh"]
+    changed = read(
+        folder,
+        RELAIS_MAILBOX__HOST="google",
+        RELAIS_MAILBOX__RECIPIENT_HEADERS='["Received:for", "X-To"]',
+        RELAIS_MAILBOX__TRUSTED_AUTHSERV_ID="",
+    ).mailbox.recipe
+    assert changed.recipient_headers == (RECEIVED_FOR, "X-To")
+    assert changed.authserv_id == ""
+    assert changed.results is HOSTS["google"].results
 
 
 def test_two_accounts_of_one_name(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the trace and the marks of a message tell: for whom, by what, from where.
+"""What the trace and the marks of a message tell: by what, from where.
 
 The questions answer with the name of the rule that decided, for counters and
 for the operator, or with None.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from worker.mail.address import addresses_in, local_part_of, read_author, split_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from worker.mail.header import Message
 
@@ -41,6 +41,14 @@ _AUTOREPLY_MARKS = (
     ("x-fc-machinegenerated", "true"),
     ("delivered-to", "autoresponder"),
 )
+# What the filters of hosts write, and the beginning of its body.
+_SPAM_MARKS = (
+    ("x-spam-flag", "yes"),
+    ("x-spam-status", "yes"),
+    ("x-spam", "yes"),
+    ("x-vr-spamstate", "spam"),  # OVH
+    ("x-ovh-spam-status", "spam"),
+)
 _ROBOTS = ("mailer-daemon", "majordomo", "sympa", "listserv", "smartlist", "mailman")
 
 # The whole subject, or what precedes its colon: "Out of office days 2026" and
@@ -57,35 +65,6 @@ _AUTOMATIC_SUBJECT = re.compile(
 )
 # Outlook's short form. Alone it may be about cars.
 _AUTO = re.compile(r"auto\s?:", re.IGNORECASE)
-
-
-def envelope_recipient(message: Message, *, headers: Sequence[str], domain: str) -> str | None:
-    """Return the address in *domain* that the envelope named, in lower case.
-
-    The first of *headers* that is present decides, and of it the topmost, which
-    our host wrote; what stands below may be forged. None if it does not name
-    exactly one address of ours.
-    """
-    for name in headers:
-        field = message.first(name.lower())
-        if field is not None:
-            found = list(_ours(field.body, domain))
-            return found[0] if len(found) == 1 else None
-    return None
-
-
-def recipients_of_our_domain(message: Message, domain: str) -> list[str]:
-    """Return the addresses in *domain* that To, Cc and Resent-To show, each once.
-
-    For a host that tells nothing of the envelope: anyone can write these.
-    """
-    shown = (
-        address
-        for name in ("to", "cc", "resent-to")
-        for field in message.named(name)
-        for address in _ours(field.body, domain)
-    )
-    return list(dict.fromkeys(shown))
 
 
 def is_automatic(message: Message) -> str | None:
@@ -107,6 +86,14 @@ def is_loop(message: Message, *, domain: str) -> str | None:
         return "list-post"
     if sum(1 for _ in message.named("received")) > HOPS_LIMIT:
         return "hops"
+    return None
+
+
+def is_called_spam(message: Message) -> str | None:
+    """Name the field in which a filter on the way calls *message* spam."""
+    for name, mark in _SPAM_MARKS:
+        if message.value(name).lower().startswith(mark):
+            return name
     return None
 
 
