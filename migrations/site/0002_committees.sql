@@ -12,4 +12,5 @@ select lists.define(
     view    => 'lists.committee_role',
     address => '{role}.{committee}',
     title   => '{role}, {committee}',
+    why     => 'en raison de votre fonction ({role}, {committee})',
     post    => 'members');

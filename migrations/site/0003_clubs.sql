@@ -10,4 +10,5 @@ select lists.define(
     view    => 'lists.club',
     address => 'club.{number}',
     title   => 'Club {number}',
+    why     => 'comme licencié du club {number}',
     post    => 'members');

@@ -15,4 +15,5 @@ select lists.define(
     view    => 'lists.presidents',
     address => 'presidents.{departement}',
     title   => 'Présidents, {departement}',
+    why     => 'comme président d''un club ({departement})',
     post    => 'lists.presidents_authors');

@@ -12,4 +12,5 @@ select lists.define(
     view    => 'lists.tous',
     address => 'tous',
     title   => 'Tous les licenciés',
+    why     => 'comme licencié de la fédération',
     post    => 'lists.tous_authors');

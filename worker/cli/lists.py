@@ -1,32 +1,34 @@
-"""``relais lists``, ``relais list`` and ``relais preview``."""
+"""``relais lists`` and ``relais list``."""
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import asyncpg
 import typer
 
+from worker.cli import findings
 from worker.cli.reading import reading
-from worker.cli.show import counted, print_facts, print_json, print_table, visible, when
-from worker.cli.traffic import read_traffic
-from worker.cli.verb import ConfigOption, JsonOption, VerbError, find_config, told
+from worker.cli.show import counted, print_facts, print_json, print_table, visible
+from worker.cli.size import octets
+from worker.cli.verb import PROBLEM, ConfigOption, JsonOption, VerbError, find_config, told
 from worker.config import Config
-from worker.policy.expansion import ListAddress
-from worker.policy.plan import Place
-from worker.store import expansion, lists, overview
-from worker.store.database import failed_query
-from worker.store.expansion import Roll, Verdict
+from worker.mail.envelope import split_detail
+from worker.policy.expansion import Definition, ListAddress
+from worker.store import checks, lists, overview
+from worker.store.checks import Inspection
+from worker.store.database import LOST, failed_query
 from worker.store.lists import DirectoryEntry
 from worker.store.overview import ListFacts
 
 if TYPE_CHECKING:
     from worker.store.database import Connection
 
-_QUERY_PATIENCE = timedelta(seconds=60)  # The mediator's: what is too slow here is so there.
+_PATIENCE = timedelta(seconds=20)  # The mediator's: what is too slow here is so there.
+
+_LEAVING = {"yes": "by a link", "contact": "by writing to the owner"}
+_IN_DOUBT = {"resend": "resent once", "park": "kept for a person"}
 
 AddressArgument = Annotated[
     str, typer.Argument(metavar="ADDRESS", help="A list's address; its domain may be left out.")
@@ -38,12 +40,18 @@ def show_lists(
     grep: Annotated[
         str, typer.Option("--grep", metavar="X", help="Only addresses with X in them.")
     ] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="Try the query of every list, and show what is wrong.")
+    ] = False,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show every address that exists now, with its size and definition."""
     with told(as_json=as_json):
         config = find_config(config_file)
+        if check:
+            _check_lists(config, as_json=as_json)
+            return
         entries = [
             entry
             for entry in asyncio.run(_read_directory(config))
@@ -58,6 +66,30 @@ def show_lists(
             )
         else:
             print("No list has such an address." if grep else "There is no list yet.")
+
+
+def _check_lists(config: Config, *, as_json: bool) -> None:
+    inspection = asyncio.run(_read_inspection(config))
+    found = inspection.findings
+    addresses = sum(len(size.people) for size in inspection.sizes.values() if size)
+    definitions = len(inspection.sizes)
+    if as_json:
+        print_json(
+            {
+                "definitions": definitions,
+                "addresses": addresses,
+                "findings": findings.listed(found),
+            }
+        )
+    else:
+        for line in findings.lines(found):
+            print(line)
+        print(
+            f"{counted(definitions, 'definition')}, {counted(addresses, 'address', 'addresses')};"
+            f" {counted(len(found), 'finding') if found else 'nothing is wrong'}."
+        )
+    if findings.any_error(found):
+        raise typer.Exit(PROBLEM)
 
 
 def show_list(
@@ -76,12 +108,20 @@ def show_list(
                     "definition": definition.name,
                     "parts": dict(found.parts),
                     "title": found.title,
+                    "why": definition.why,
                     "post": definition.post,
                     "post_view": definition.post_view,
+                    "authenticate": definition.authenticate,
+                    "moderate": definition.moderate,
                     "reply_to": definition.reply_to,
                     "max_size": definition.max_size,
                     "max_recipients": definition.max_recipients,
+                    "unsubscribe": definition.unsubscribe,
+                    "footer": definition.footer,
                     "lang": definition.lang,
+                    "notify_above": definition.notify_above,
+                    "in_doubt": definition.in_doubt,
+                    "owner": definition.owner,
                     "recipients": facts.recipients,
                     "suppressed": facts.suppressed,
                     "postings": facts.postings,
@@ -94,10 +134,8 @@ def show_list(
             {
                 "List": f"{full}  (definition {definition.name})",
                 "Title": found.title,
-                "May post": _who_may_post(found),
-                "Replies": f"to the {definition.reply_to}",
-                "At most": f"{counted(definition.max_recipients, 'recipient')},"
-                f" {definition.max_size // 1000} kB",
+                **({"Reason": found.filled(definition.why)} if definition.why else {}),
+                **_rules(definition, config),
                 "Recipients": f"{facts.recipients} now; {facts.suppressed} suppressed here",
                 "Postings": str(facts.postings)
                 + (f", the last {last.astimezone():%d %b %Y, %H:%M %Z}" if last else ""),
@@ -105,94 +143,24 @@ def show_list(
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Preview:
-    """What a message to *address* would do now."""
-
-    address: ListAddress
-    roll: Roll
-    may_post: bool | None  # None if nobody was asked about.
-    by_provider: dict[str, int]
-    finish: dict[str, datetime | None]
-    finish_at: datetime | None
-    verdicts: list[Verdict]
-    now: datetime
-
-
-def preview(
-    address: AddressArgument,
-    *,
-    author: Annotated[
-        str | None, typer.Option("--from", metavar="A", help="Who would write: may they post?")
-    ] = None,
-    who: Annotated[bool, typer.Option("--who", help="Show the addresses.")] = False,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show who would get a message to ADDRESS now, and when. Nothing is sent."""
-    with told(as_json=as_json):
-        config = find_config(config_file)
-        seen = asyncio.run(_read_preview(config, address, author=author, who=who))
-        if as_json:
-            _print_preview_json(seen, config, who=who)
-        else:
-            _print_preview(seen, config, author=author, who=who)
+def _rules(definition: Definition, config: Config) -> dict[str, str]:
+    return {
+        "May post": definition.post_view or definition.post,
+        "Authors": f"authenticate: {definition.authenticate}, moderate: {definition.moderate},"
+        f" told how it went above {counted(definition.notify_above, 'recipient')}",
+        "Replies": f"to the {definition.reply_to}",
+        "At most": f"{counted(definition.max_recipients, 'recipient')},"
+        f" {octets(definition.max_size)}",
+        **({"Footer": definition.footer} if definition.footer else {}),
+        "Leaving": _LEAVING[definition.unsubscribe],
+        "In doubt": _IN_DOUBT[definition.in_doubt],
+        "Owner": definition.owner or f"{config.site.help_address} (the site's help address)",
+    }
 
 
-def _print_preview_json(seen: _Preview, config: Config, *, who: bool) -> None:
-    people = [
-        {"address": v.address, "provider": v.provider, "verdict": v.verdict} for v in seen.verdicts
-    ]
-    print_json(
-        {
-            "address": _full(seen.address.local_part, config),
-            "definition": seen.address.definition.name,
-            "parts": dict(seen.address.parts),
-            "recipients": seen.roll.listed,
-            "would_receive": seen.roll.recipients,
-            "suppressed": seen.roll.suppressed,
-            "unusable": seen.roll.unusable,
-            "duplicates": seen.roll.duplicates,
-            "may_post": seen.may_post,
-            "finish_at": seen.finish_at,
-            "providers": [
-                {"provider": provider, "recipients": count, "finish_at": seen.finish[provider]}
-                for provider, count in seen.by_provider.items()
-            ],
-            **({"who": people} if who else {}),
-        }
-    )
-
-
-def _print_preview(seen: _Preview, config: Config, *, author: str | None, who: bool) -> None:
-    found, roll = seen.address, seen.roll
-    rights = f"post: {_who_may_post(found)}"
-    if author is not None:
-        rights = f"{author} {'may' if seen.may_post else 'may NOT'} post  ({rights})"
-    finished = when(seen.finish_at, seen.now)
-    times = {provider: when(seen.finish[provider], seen.now) for provider in seen.by_provider}
-    by_provider = ", ".join(
-        f"{provider} {count}" + (f" {times[provider]}" if times[provider] != finished else "")
-        for provider, count in seen.by_provider.items()
-    )
-    parts = ", ".join(f"{name} = {value}" for name, value in found.parts.items())
-    print_facts(
-        {
-            "List": f"{_full(found.local_part, config)}  (definition {found.definition.name})",
-            **({"Parts": parts} if parts else {}),
-            "Rights": rights,
-            "Who": f"{counted(roll.listed, 'row')} now: {roll.suppressed} suppressed,"
-            f" {roll.unusable} unusable, {counted(roll.duplicates, 'duplicate')};"
-            f" {roll.recipients} would receive it",
-            **({"Finished": f"{finished}  ({by_provider})"} if by_provider else {}),
-        }
-    )
-    if who:
-        print_table(
-            ("address", "provider", "verdict"),
-            [(v.address, v.provider, v.verdict) for v in seen.verdicts],
-        )
-    print("Nothing was sent." if who else "Nothing was sent. --who shows the addresses.")
+async def _read_inspection(config: Config) -> Inspection:
+    async with reading(config.database) as db:
+        return await checks.inspect(db)
 
 
 async def _read_directory(config: Config) -> list[DirectoryEntry]:
@@ -205,65 +173,46 @@ async def _read_directory(config: Config) -> list[DirectoryEntry]:
 
 async def _read_list(config: Config, address: str) -> tuple[ListAddress, ListFacts]:
     async with reading(config.database) as db:
-        found = await _resolve(db, config, address)
+        found = await find_list(db, config, address)
         try:
             return found, await overview.list_facts(db, found)
         except asyncpg.PostgresError as error:
             raise failed_query(found.local_part, error) from error
 
 
-async def _read_preview(config: Config, address: str, *, author: str | None, who: bool) -> _Preview:
-    """Judge the list as the mediator would; reading() rolls it back."""
-    async with reading(config.database) as db:
-        found = await _resolve(db, config, address)
-        traffic = await read_traffic(db, config)
-        try:
-            may_post = None if author is None else await lists.may_post(db, found, author)
-            roll = await expansion.judge(
-                db,
-                found,
-                list_id=await overview.list_number(db, found),
-                fingerprint=b"",  # No posting has it.
-                domain=config.site.domain,
-                patience=_QUERY_PATIENCE,
-            )
-        except asyncpg.PostgresError as error:
-            raise failed_query(found.local_part, error) from error
-        by_provider = await expansion.by_provider(db)
-        verdicts = await expansion.verdicts(db, at_most=roll.listed) if who else []
-    plan = traffic.plan(by_provider)
-    queue = Counter(traffic.waiting) + Counter(by_provider)
-    places = {provider: Place(queue[provider], traffic.now) for provider in by_provider}
-    return _Preview(
-        address=found,
-        roll=roll,
-        may_post=may_post,
-        by_provider=by_provider,
-        finish={provider: plan.leaves_at(provider, place) for provider, place in places.items()},
-        finish_at=plan.finish_at(places),
-        verdicts=verdicts,
-        now=traffic.now,
-    )
+async def find_list(db: "Connection", config: Config, address: str) -> ListAddress:
+    """Return the list that *address* names, as it would for the mediator.
 
-
-async def _resolve(db: "Connection", config: Config, address: str) -> ListAddress:
-    """Return the list that *address* names; else a VerbError with what is like it."""
+    Else a VerbError with what is like it.
+    """
     local_part, _, domain = address.strip().lower().partition("@")
+    base, detail = split_detail(local_part)
     try:
-        found = None
         if domain in ("", config.site.domain):
-            found = await lists.resolve(db, local_part)
-        if found is not None:
-            return found
-        known = [entry.address for entry in await lists.directory(db)]
+            async with lists.asking_views(db, _PATIENCE):
+                found = await lists.resolve(db, local_part)
+                if found is None and detail:
+                    found = await lists.resolve(db, base)
+            if found is not None:
+                return found
     except asyncpg.PostgresError as error:
         raise failed_query(local_part, error) from error
     raise VerbError(
         f"no list has the address {visible(local_part)}@{visible(domain or config.site.domain)}",
-        did_you_mean=[
-            _full(near, config) for near in get_close_matches(local_part, known, n=3, cutoff=0.6)
-        ],
+        did_you_mean=[_full(near, config) for near in await _like(db, base)],
     )
+
+
+async def _like(db: "Connection", local_part: str) -> list[str]:
+    """Return what is like *local_part*; nothing if a view that we need not ask fails."""
+    try:
+        async with lists.asking_views(db, _PATIENCE):
+            known = [entry.address for entry in await lists.directory(db)]
+    except LOST:
+        raise
+    except asyncpg.PostgresError:
+        return []
+    return get_close_matches(local_part, known, n=3, cutoff=0.6)
 
 
 def _answer(entry: DirectoryEntry, config: Config) -> dict[str, object]:
@@ -276,8 +225,3 @@ def _answer(entry: DirectoryEntry, config: Config) -> dict[str, object]:
 
 def _full(local_part: str, config: Config) -> str:
     return f"{local_part}@{config.site.domain}"
-
-
-def _who_may_post(address: ListAddress) -> str:
-    definition = address.definition
-    return definition.post_view or definition.post

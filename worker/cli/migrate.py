@@ -2,33 +2,57 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Annotated
 
 import typer
 
+from worker.cli import findings
 from worker.cli.reading import served, writing
 from worker.cli.show import counted, print_json, visible
 from worker.cli.verb import PROBLEM, ConfigOption, JsonOption, VerbError, find_config, told
 from worker.config import Config, Database
+from worker.policy.effect import Effect, Group
 from worker.store import limits, migrations
-from worker.store.migrations import Finding, Migration, Track
+from worker.store.checks import Finding
+from worker.store.migrations import Care, Migration, Outcome, Step, Track, shrink_warning, unmeant
+
+_SHOWN = 10  # Changed sizes of one definition; the rest is counted.
+
+ShrinkOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--yes-shrink",
+        metavar="NAME",
+        help="The definition NAME may lose more than half of its people. May be given again.",
+    ),
+]
 
 verbs = typer.Typer(help="Bring the database up to date.", invoke_without_command=True)
 
 
 @verbs.callback()
 def up_by_default(
-    context: typer.Context, *, config_file: ConfigOption = None, as_json: JsonOption = False
+    context: typer.Context,
+    *,
+    yes_shrink: ShrinkOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Bring the database up to date; `up` is meant when nothing is said."""
     if context.invoked_subcommand is None:
-        up(config_file=config_file, as_json=as_json)
+        up(yes_shrink=yes_shrink, config_file=config_file, as_json=as_json)
 
 
 @verbs.command()
-def up(*, config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
+def up(
+    *,
+    yes_shrink: ShrinkOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Apply what is pending, each file in one transaction."""
     with told(as_json=as_json):
         config = find_config(config_file)
@@ -37,15 +61,18 @@ def up(*, config_file: ConfigOption = None, as_json: JsonOption = False) -> None
                 migrations.up(
                     database.admin_url,
                     _tracks(config),
-                    on_applied=None if as_json else lambda migration: print(f"applied {migration}"),
+                    care=Care(may_shrink=yes_shrink or ()),
+                    on_applied=None if as_json else lambda step: print(f"applied {step.migration}"),
                 )
             )
             asyncio.run(_take_starting_limits(config, database))
         if as_json:
-            print_json({"applied": _named(outcome.applied), "findings": _listed(outcome.findings)})
+            print_json({"applied": _named(outcome.applied), **_answer(outcome)})
         else:
             print(f"{counted(len(outcome.applied), 'migration')} applied; nothing is pending.")
-        _end_with(outcome.findings, as_json=as_json)
+        _show(outcome.findings, as_json=as_json)
+        if findings.any_error(outcome.findings):
+            raise typer.Exit(PROBLEM)
 
 
 @verbs.command()
@@ -66,20 +93,34 @@ def status(*, config_file: ConfigOption = None, as_json: JsonOption = False) -> 
 
 
 @verbs.command("dry-run")
-def dry_run(*, config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Apply what is pending, look at the lists, and roll everything back."""
+def dry_run(
+    *,
+    yes_shrink: ShrinkOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Apply what is pending, show what becomes of the lists, and roll everything back."""
     with told(as_json=as_json):
         config = find_config(config_file)
+        may_shrink = yes_shrink or ()
         with served(config.database) as database:
-            outcome = asyncio.run(migrations.up(database.admin_url, _tracks(config), dry_run=True))
+            outcome = asyncio.run(
+                migrations.up(
+                    database.admin_url,
+                    _tracks(config),
+                    dry_run=True,
+                    care=Care(may_shrink=may_shrink),
+                    on_applied=None if as_json else lambda step: _print_step(step, may_shrink),
+                )
+            )
         if as_json:
-            findings = _listed(outcome.findings)
-            print_json({"would_apply": _named(outcome.applied), "findings": findings})
+            print_json({"would_apply": _named(outcome.applied), **_answer(outcome)})
         else:
-            for migration in outcome.applied:
-                print(f"would apply {migration}")
             print("Nothing was changed.")
-        _end_with(outcome.findings, as_json=as_json)
+        _show(outcome.findings, as_json=as_json)
+        losses = [loss for step in outcome.steps for loss in unmeant(step.effect, may_shrink)]
+        if losses or findings.any_error(outcome.findings):
+            raise typer.Exit(PROBLEM)
 
 
 @verbs.command()
@@ -126,17 +167,80 @@ def _named(several: Sequence[Migration]) -> list[str]:
     return [str(migration) for migration in several]
 
 
-def _listed(findings: Sequence[Finding]) -> list[dict[str, str]]:
-    return [
-        {"definition": f.definition, "severity": f.severity, "finding": f.text} for f in findings
-    ]
+def _answer(outcome: Outcome) -> dict[str, object]:
+    return {
+        "files": [
+            {
+                "migration": str(step.migration),
+                "milliseconds": round(step.seconds * 1000),
+                "added": [_group(group) for group in step.effect.added],
+                "removed": [_group(group) for group in step.effect.removed],
+                "resized": [
+                    {
+                        "definition": change.definition,
+                        "address": change.address,
+                        "before": change.before,
+                        "after": change.after,
+                    }
+                    for change in step.effect.resized
+                ],
+                "shrunk": [
+                    {"definition": loss.definition, "before": loss.before, "after": loss.after}
+                    for loss in step.effect.shrunk
+                ],
+            }
+            for step in outcome.steps
+        ],
+        "findings": findings.listed(outcome.findings),
+    }
 
 
-def _end_with(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """Show what is wrong with the lists; an error is a problem, a warning none."""
+def _group(group: Group) -> dict[str, object]:
+    address, people = group.example
+    return {
+        "definition": group.definition,
+        "template": group.template,
+        "addresses": len(group.people),
+        "example": address,
+        "people": people,
+    }
+
+
+def _print_step(step: Step, may_shrink: Sequence[str]) -> None:
+    print(f"{step.migration}  ok ({step.seconds * 1000:.0f} ms, rolled back)")
+    for line in _effect_lines(step.effect, may_shrink):
+        print(visible(f"  {line}"))
+
+
+def _effect_lines(effect: Effect, may_shrink: Sequence[str]) -> Iterator[str]:
+    yield from (f"+ {_told(group)}" for group in effect.added)
+    yield from (f"- {_told(group)}" for group in effect.removed)
+    for name, changes in groupby(effect.resized, lambda change: change.definition):
+        several = list(changes)
+        for change in several[:_SHOWN]:
+            sizes = _sizes(change.before, change.after)
+            yield f"~ {name}  {change.address}  {sizes}"
+        if len(several) > _SHOWN:
+            yield f"~ {name}  and {len(several) - _SHOWN} more"
+    refused = unmeant(effect, may_shrink)
+    for loss in effect.shrunk:
+        if loss in refused:
+            yield f"! {shrink_warning(loss)}"
+        else:
+            yield f"! list {loss.definition}: {_sizes(loss.before, loss.after)}, as you said"
+
+
+def _told(group: Group) -> str:
+    address, people = group.example
+    addresses = counted(len(group.people), "address", "addresses")
+    return f"{addresses}  {group.template}  e.g. {address} ({counted(people, 'person', 'people')})"
+
+
+def _sizes(before: int, after: int) -> str:
+    return f"{before} \N{RIGHTWARDS ARROW} {counted(after, 'person', 'people')}"
+
+
+def _show(found: Sequence[Finding], *, as_json: bool) -> None:
     if not as_json:
-        for finding in findings:
-            line = f"{finding.severity}: list {finding.definition}: {finding.text}"
-            print(visible(line), file=sys.stderr)
-    if any(finding.severity == "error" for finding in findings):
-        raise typer.Exit(PROBLEM)
+        for line in findings.lines(found):
+            print(line, file=sys.stderr)

@@ -30,7 +30,7 @@ MATCHES_LIMIT = 100
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
 
 # RFC 5321, section 4.1.2, without quoted local parts, address literals and
-# non-ASCII. relais.usable_address in migrations/0002_lists.sql is the same rule.
+# non-ASCII. relais.usable_address in migrations/0005_definitions.sql is the same rule.
 _USABLE = re.compile(
     rf"[{_ATEXT}]+(\.[{_ATEXT}]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+"

@@ -30,6 +30,14 @@ class Definition:
     max_size: int  # octets
     max_recipients: int
     lang: str
+    why: str | None = None  # the footer's reason; may hold placeholders of parts
+    authenticate: str = "auth_or_confirm"  # or auth_only, confirm_always, moderate
+    moderate: str = "no"  # no, strangers or all
+    unsubscribe: str = "yes"  # yes or contact
+    footer: str | None = None  # one more line below each copy
+    notify_above: int = 25
+    in_doubt: str = "resend"  # resend or park
+    owner: str | None = None  # the person behind -owner; None: the site's help address
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +57,16 @@ class ListAddress:
         """The title for people, its placeholders filled."""
         return _filled(self.definition.title, self.parts)
 
+    def filled(self, text: str) -> str:
+        """Fill the placeholders of any other words of the definition."""
+        return _filled(text, self.parts)
+
 
 def _filled(template: str, parts: Mapping[str, str]) -> str:
     # Not str.format: a title may hold braces that are nobody's placeholder.
     for name, value in parts.items():
         template = template.replace(f"{{{name}}}", value)
     return template
-
-
-def reason_to_hold(definition: Definition, *, listed: int, recipients: int) -> str | None:
-    """Name the rail that stops a posting until a person has looked, if one does."""
-    if listed == 0:
-        return "the list is empty"
-    if recipients > definition.max_recipients:
-        return f"{recipients} recipients, {definition.max_recipients} allowed"
-    return None
 
 
 def candidates(definitions: Iterable[Definition], local_part: str) -> list[ListAddress]:

@@ -1,21 +1,42 @@
-"""Lists as the views have them now: definitions, directory, and who may post."""
+"""Lists as the views have them now: definitions, the directory, and how their queries are asked."""
 
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.policy.expansion import Definition, ListAddress, candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
+    from datetime import timedelta
 
     from worker.store.database import Connection
 
+READ_ONLY = "SET LOCAL transaction_read_only = on"
+PATIENCE = "SELECT set_config('statement_timeout', $1, true)"
+
+
+@asynccontextmanager
+async def asking_views(db: Connection, patience: timedelta) -> AsyncIterator[None]:
+    """Let the queries of admins write nothing, and each take no longer than *patience*.
+
+    A savepoint within the caller's transaction: its read-only mode ends with it,
+    and an error in a query leaves the transaction usable.
+    """
+    async with db.transaction():
+        await db.execute(READ_ONLY)
+        await db.fetchval(PATIENCE, str(int(patience.total_seconds() * 1000)))
+        yield
+        await db.fetchval(PATIENCE, "0")
+
+
 DEFINITIONS = """
     SELECT name, view::text, address, title, post, post_view::text, reply_to, max_size,
-           max_recipients, lang
+           max_recipients, lang, why, authenticate, moderate, unsubscribe, footer, notify_above,
+           in_doubt, owner
       FROM lists.definition ORDER BY name
 """
 
@@ -61,28 +82,6 @@ async def remember(db: Connection, address: ListAddress) -> int:
         address.title,
     )
     return list_id
-
-
-MAY_POST = """
-    SELECT EXISTS (
-        SELECT FROM lists.recipients($1::text::regclass, $2::jsonb) r
-         WHERE lower(btrim(r.email)) = lower($3)
-           AND coalesce(r.may_post, true)
-           AND ($4 OR r.moderator))
-"""
-
-
-async def may_post(db: Connection, address: ListAddress, author: str) -> bool:
-    """Return whether the view says that *author* may post to *address*."""
-    rule = address.definition.post
-    if rule in ("anyone", "nobody"):
-        return rule == "anyone"
-    view = address.definition.post_view if rule == "view" else address.definition.view
-    anybody_listed = rule != "moderators"
-    allowed: bool = await db.fetchval(
-        MAY_POST, view, as_json(address.parts), author, anybody_listed
-    )
-    return allowed
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,10 @@ A track is a folder: ours first, then the admin's own. Each file is applied in
 one transaction together with its row in relais.migration, so a crash leaves it
 applied or not begun. A file that was edited after it was applied, is missing,
 or is numbered below an applied one is refused before anything runs.
+
+After each file the lists are counted: one that lost more than half of its
+people is refused with its file, unless that is meant. After the last one the
+definitions are checked, in its transaction too.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +24,18 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from worker.errors import MigrationError
+from worker.policy.effect import effect, updated
+from worker.store import checks
+from worker.store.checks import Inspection, Severity
 from worker.store.database import connect
+from worker.store.mistakes import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
+    from datetime import timedelta
 
+    from worker.policy.effect import Effect, Shrunk, Sizes
+    from worker.store.checks import Finding
     from worker.store.database import Connection
 
 # Any fixed number that no other program in the database uses: "relais" in ASCII.
@@ -64,20 +76,33 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A row of lists.check()."""
+class Step:
+    """One file that was applied, and what it did to the lists."""
 
-    definition: str
-    severity: str
-    text: str
+    migration: Migration
+    seconds: float
+    effect: Effect
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What `up` did or, in a dry run, would do."""
 
-    applied: tuple[Migration, ...]
+    steps: tuple[Step, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def applied(self) -> tuple[Migration, ...]:
+        """The files, in order."""
+        return tuple(step.migration for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """What `up` puts up with: definitions that may shrink, and how slow a query may be."""
+
+    may_shrink: Collection[str] = ()
+    patience: timedelta = checks.PATIENCE
 
 
 def shipped_track() -> Track:
@@ -122,25 +147,30 @@ async def up(
     tracks: Sequence[Track],
     *,
     dry_run: bool = False,
-    on_applied: Callable[[Migration], None] | None = None,
+    care: Care = Care(),
+    on_applied: Callable[[Step], None] | None = None,
 ) -> Outcome:
     """Apply what is pending; in a dry run, roll everything back in the end.
 
     MigrationError names the file and what PostgreSQL said; the files before it
-    stay applied. Several processes may call this at once: one applies.
+    stay applied. Several processes may call this at once: one applies. A dry
+    run goes on where `up` would refuse what it did to the lists.
     """
     db = await connect(admin_url)
     try:
         await _lock(db)
         plan = await _plan(db, tracks)
-        if dry_run:
-            return await _rehearse(db, plan)
-        await db.execute(CREATE_BOOK)
-        for migration in plan.pending:
-            await _apply(db, migration, check=migration == plan.pending[-1])
-            if on_applied is not None:
-                on_applied(migration)
-        return Outcome(plan.pending, await _findings(db))
+        if not dry_run:
+            await db.execute(CREATE_BOOK)
+            return await _apply_all(db, plan, care, on_applied, refuse=True)
+        rehearsal = db.transaction()
+        await rehearsal.start()
+        try:
+            await db.execute(CREATE_BOOK)
+            return await _apply_all(db, plan, care, on_applied, refuse=False)
+        finally:
+            if not db.is_closed():
+                await rehearsal.rollback()
     finally:
         await db.close()  # Ends the session, and the lock with it.
 
@@ -214,54 +244,89 @@ RECORD = """
 """
 
 
-async def _apply(db: Connection, migration: Migration, *, check: bool) -> None:
+async def _apply_all(
+    db: Connection,
+    plan: Plan,
+    care: Care,
+    on_applied: Callable[[Step], None] | None,
+    *,
+    refuse: bool,
+) -> Outcome:
+    if not plan.pending:
+        async with db.transaction():
+            return Outcome((), (await checks.inspect(db, patience=care.patience)).findings)
     async with db.transaction():
-        try:
-            await db.execute(migration.sql, timeout=None)
-        except asyncpg.PostgresError as error:
-            raise MigrationError(_explained(migration, error)) from error
-        await db.execute(
-            RECORD, migration.track, migration.version, migration.name, migration.sha256
+        sizes = await checks.measure(db, patience=care.patience)
+    if unknown := set(care.may_shrink) - sizes.keys():
+        raise MigrationError(
+            f"--yes-shrink {min(unknown)}: no list is defined under this name;"
+            f" the names are {', '.join(sizes) or 'still to come'}"
         )
-        if check:
-            _refuse_errors(await _findings(db))
+    steps: list[Step] = []
+    findings: tuple[Finding, ...] = ()
+    for migration in plan.pending:
+        last = migration == plan.pending[-1]
+        step, sizes, findings = await _apply(db, migration, sizes, care, refuse=refuse, last=last)
+        steps.append(step)
+        if on_applied is not None:
+            on_applied(step)
+    return Outcome(tuple(steps), findings)
 
 
-async def _rehearse(db: Connection, plan: Plan) -> Outcome:
-    rehearsal = db.transaction()
-    await rehearsal.start()
+async def _apply(
+    db: Connection, migration: Migration, before: Sizes, care: Care, *, refuse: bool, last: bool
+) -> tuple[Step, Sizes, tuple[Finding, ...]]:
     try:
-        await db.execute(CREATE_BOOK)
-        for migration in plan.pending:
-            await _apply(db, migration, check=False)
-        findings = await _findings(db) if plan.pending or plan.applied else ()
-        return Outcome(plan.pending, findings)
-    finally:
-        await rehearsal.rollback()
+        async with db.transaction():
+            began = time.monotonic()
+            await db.execute(migration.sql, timeout=None)
+            seconds = time.monotonic() - began
+            await db.execute(
+                RECORD, migration.track, migration.version, migration.name, migration.sha256
+            )
+            seen = await (checks.inspect if last else _glance)(db, patience=care.patience)
+            step = Step(migration, seconds, effect(before, seen.sizes))
+            if refuse:
+                _refuse(step, seen.findings, care)
+    except asyncpg.PostgresError as error:
+        where = _place(migration, error)
+        raise MigrationError(f"{where}: {await explained(db, error)}") from error
+    return step, updated(before, seen.sizes), seen.findings
 
 
-CHECK_LISTS = "SELECT definition, severity, finding FROM lists.check()"
+async def _glance(db: Connection, *, patience: timedelta) -> Inspection:
+    """Only count: the next file may mend what is wrong with a definition now."""
+    return Inspection((), await checks.measure(db, patience=patience))
 
 
-async def _findings(db: Connection) -> tuple[Finding, ...]:
-    if not await db.fetchval("SELECT to_regprocedure('lists.check()') IS NOT NULL"):
-        return ()
-    rows = await db.fetch(CHECK_LISTS)
-    return tuple(Finding(row["definition"], row["severity"], row["finding"]) for row in rows)
-
-
-def _refuse_errors(findings: Sequence[Finding]) -> None:
-    errors = [f"list {f.definition}: {f.text}" for f in findings if f.severity == "error"]
+def _refuse(step: Step, findings: Sequence[Finding], care: Care) -> None:
+    errors = [str(finding) for finding in findings if finding.severity is Severity.ERROR]
+    errors += [shrink_warning(loss) for loss in unmeant(step.effect, care.may_shrink)]
     if errors:
-        raise MigrationError("\n".join(errors))
+        raise MigrationError("\n".join(f"{step.migration}.sql: {error}" for error in errors))
 
 
-def _explained(migration: Migration, error: asyncpg.PostgresError) -> str:
-    """Say which file and line failed; asyncpg puts PostgreSQL's detail and hint below."""
+def unmeant(change: Effect, may_shrink: Collection[str]) -> list[Shrunk]:
+    """Return the losses that nobody has said are meant."""
+    return [loss for loss in change.shrunk if loss.definition not in may_shrink]
+
+
+def shrink_warning(loss: Shrunk) -> str:
+    """Say what looks wrong, and how to mean it."""
+    what = "people in its largest list" if loss.only_largest else "people"
+    name = loss.definition
+    return (
+        f"list {name}: {loss.before} \N{RIGHTWARDS ARROW} {loss.after} {what}"
+        f" looks wrong; use --yes-shrink {name} if you mean it"
+    )
+
+
+def _place(migration: Migration, error: asyncpg.PostgresError) -> str:
+    """Name the file and, where PostgreSQL tells a position, the line."""
     where = f"{migration}.sql"
     if isinstance(position := getattr(error, "position", None), str):
         where += f", line {migration.sql.count(chr(10), 0, int(position) - 1) + 1}"
-    return f"{where}: {error}"
+    return where
 
 
 def write_new(track: Track, name: str) -> Path:

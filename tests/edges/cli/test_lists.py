@@ -1,8 +1,6 @@
-"""`relais lists`, `list` and `preview`."""
+"""`relais lists` and `relais list`."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
 
 from tests.edges.cli.site import COMMITTEE, DOMAIN, Site
 
@@ -45,104 +43,61 @@ async def test_list(site: Site) -> None:
     assert human.out.splitlines()[0].split()[:2] == ["List", COMMITTEE]
 
 
-async def test_preview(site: Site) -> None:
-    """Who would get it, who would not and why, and nothing is written."""
-    await site.sql(LEAVE)
-
-    ended = site.relais("preview", COMMITTEE, "--json")
-
-    assert ended.code == 0
-    answer = ended.answer
-    finish_at = datetime.fromisoformat(answer.pop("finish_at"))
-    assert datetime.now(UTC) - finish_at < timedelta(minutes=1)
-    for provider in answer["providers"]:
-        assert provider.pop("finish_at").endswith("Z")
-    assert answer == {
-        "address": COMMITTEE,
-        "definition": "committee_role",
-        "parts": {"role": "comite_directeur", "committee": "comite"},
-        "recipients": 14,
-        "would_receive": 11,
-        "suppressed": 1,
-        "unusable": 1,
-        "duplicates": 1,
-        "may_post": None,
-        "providers": [
-            {"provider": "google", "recipients": 5},
-            {"provider": "free", "recipients": 3},
-            {"provider": "orange", "recipients": 3},
-        ],
-    }
-    counts = await site.sql(
-        "select (select count(*) from relais.list) as lists, (select count(*) from relais.posting)"
-        " as postings, count(*) as people from relais.person where $1",
-        True,  # noqa: FBT003 - an argument of the statement
-    )
-    assert counts == [(1, 0, 1)]
-
-
-def test_preview_rights(site: Site) -> None:
-    """The view says who may post."""
-    for author, may in (("M1@orange.fr", True), ("m2@orange.fr", False), ("x@y.fr", False)):
-        answer = site.relais("preview", COMMITTEE, "--from", author, "--json").answer
-        assert answer["may_post"] is may, author
-    human = site.relais("preview", COMMITTEE, "--from", "x@y.fr")
-    assert human.code == 0
-    assert "x@y.fr may NOT post  (post: members)" in human.out
-
-
-def test_preview_for_people(site: Site) -> None:
-    """The same for people, and nothing was sent."""
-    lines = site.relais("preview", "Comite_Directeur.comite").out.splitlines()
-
-    said = dict(line.split(maxsplit=1) for line in lines)
-    assert said["List"] == f"{COMMITTEE}  (definition committee_role)"
-    assert said["Parts"] == "role = comite_directeur, committee = comite"
-    assert said["Who"].endswith("12 would receive it")
-    assert said["Finished"] == "now  (google 6, free 3, orange 3)"
-    assert lines[-1].startswith("Nothing was sent.")
-
-
-def test_preview_who(site: Site) -> None:
-    """With --who the addresses are shown with their verdicts; without, none is."""
-    answer = site.relais("preview", COMMITTEE, "--who", "--json").answer
-    human = site.relais("preview", COMMITTEE, "--who")
-
-    verdicts = {row["address"]: row["verdict"] for row in answer["who"]}
-    assert len(answer["who"]) == 14
-    assert verdicts["m2@orange.fr"] == "recipient"
-    assert verdicts["no address"] == "unusable"
-    assert {verdicts["m1@free.fr"], verdicts["m1@orange.fr"]} == {"recipient", "duplicate"}
-    assert "m2@orange.fr" in human.out
-    assert "m2@orange.fr" not in site.relais("preview", COMMITTEE).out
-
-
-async def test_preview_waits_for_a_limit(site: Site) -> None:
-    """What a provider's window has spent postpones the finish to when it comes free."""
+async def test_list_shows_every_option(site: Site) -> None:
+    """As lists.define was told; for people in their words."""
     await site.sql(
-        "update relais.limit_rule set amount = 5 where provider = 'orange';"
-        "insert into relais.limit_spent (limit_id, bin, marks)"
-        " select limit_id, relais.bin_of(period, relais.now() - interval '20 hours'), 4"
-        "   from relais.limit_rule where provider = 'orange'"
+        "select lists.define('lists.news', 'nouvelles', 'Nouvelles', post => 'anyone',"
+        " why => 'as a reader', footer => 'One more line.', unsubscribe => 'contact',"
+        " in_doubt => 'park', notify_above => 3, max_size => '200 kB')"
     )
 
-    answer = site.relais("preview", COMMITTEE, "--json").answer
-    human = site.relais("preview", COMMITTEE).out
+    answer = site.relais("list", "nouvelles", "--json").answer
+    human = site.relais("list", "nouvelles").out
 
-    orange = next(p for p in answer["providers"] if p["provider"] == "orange")
-    wait = datetime.fromisoformat(orange["finish_at"]) - datetime.now(UTC)
-    assert timedelta(hours=3.9) < wait < timedelta(hours=4.3)
-    assert answer["finish_at"] == orange["finish_at"]
-    assert "(google 6 now, free 3 now, orange 3)" in human
+    assert {key: answer[key] for key in ("why", "authenticate", "moderate", "unsubscribe")} == {
+        "why": "as a reader",
+        "authenticate": "auth_or_confirm",
+        "moderate": "no",
+        "unsubscribe": "contact",
+    }
+    assert (answer["footer"], answer["in_doubt"], answer["notify_above"], answer["owner"]) == (
+        "One more line.",
+        "park",
+        3,
+        None,
+    )
+    said = dict(line.split("  ", maxsplit=1) for line in human.splitlines())
+    said = {name: fact.strip() for name, fact in said.items()}
+    assert said["Reason"] == "as a reader"
+    assert said["Leaving"] == "by writing to the owner"
+    assert said["Owner"] == "aide@example.fr (the site's help address)"
+    assert said["At most"] == "2000 recipients, 200 kB"
 
 
-def test_preview_of_an_empty_list(site: Site) -> None:
-    """A list without parts exists though it is empty, and anybody may post to it."""
-    ended = site.relais("preview", "nouvelles", "--from", "x@y.fr", "--json")
+async def test_check(site: Site) -> None:
+    """Every query is tried, as the worker; an error is a problem, a warning none."""
+    fine = site.relais("lists", "--check")
+    await site.sql("select lists.expect('comite_directeur.comite', people => int4range(5, 14))")
+    ended = site.relais("lists", "--check", "--json")
+    human = site.relais("lists", "--check")
 
-    assert ended.code == 0
-    assert (ended.answer["recipients"], ended.answer["may_post"]) == (0, True)
-    assert ended.answer["finish_at"] is None
+    assert (fine.code, fine.out.splitlines()) == (
+        0,
+        [
+            "warning: list committee_role: rows without a usable address: 1",
+            "warning: list news: its view has no row",
+            "3 definitions, 2 addresses; 2 findings.",
+        ],
+    )
+    disappointment = "comite_directeur.comite has 14 people, expected 5 to 13"
+    assert (ended.code, human.code) == (1, 1)
+    assert (ended.answer["definitions"], ended.answer["addresses"]) == (3, 2)
+    assert ended.answer["findings"][-1] == {
+        "definition": "committee_role",
+        "severity": "error",
+        "finding": disappointment,
+    }
+    assert f"error: list committee_role: {disappointment}" in human.out.splitlines()
 
 
 def test_unknown_address(site: Site) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.edges.cli.site import LISTS, Site
 
 OURS = ["relais/0001_ground", "relais/0002_lists", "relais/0003_mail", "relais/0004_limits"]
+NOBODY = {"definition": "news", "severity": "warning", "finding": "its view has no row"}
 
 
 async def test_up(bare: Site) -> None:
@@ -28,7 +31,8 @@ async def test_up(bare: Site) -> None:
             "definition": "committee_role",
             "severity": "warning",
             "finding": "rows without a usable address: 1",
-        }
+        },
+        NOBODY,
     ]
 
 
@@ -53,9 +57,129 @@ async def test_dry_run(site: Site) -> None:
     ended = site.relais("migrate", "dry-run")
 
     assert ended.code == 0
-    assert ended.out.splitlines() == ["would apply site/0002_more", "Nothing was changed."]
+    [file, nothing] = ended.out.splitlines()
+    assert re.fullmatch(r"site/0002_more  ok \(\d+ ms, rolled back\)", file)
+    assert nothing == "Nothing was changed."
     assert await site.sql("select to_regclass($1)::text as t", "club.more") == [(None,)]
     assert site.relais("migrate", "status", "--json").answer["pending"] == ["site/0002_more"]
+
+
+REGIONS = """
+create view lists.regional as
+select case when n <= 4 then 'president' else 'r' || n end as role, 'region_bzh' as region,
+       'x' || n || '@free.fr' as email from generate_series(1, 29) n;
+select lists.define('lists.regional', '{role}.{region}', '{role}, {region}');
+update club.member set committee = 'bureau' where email = 'm1@free.fr';
+insert into club.member
+select 'r' || n, 'sport', 'x' || n || '@free.fr' from generate_series(1, 12) n;
+"""
+SHRUNK = """
+create or replace view lists.committee_role as
+    select role, committee, email, person, may_post from club.member where may_post;
+"""
+
+
+def test_dry_run_shows_the_effect(site: Site) -> None:
+    """Addresses that come and go, people who do, and what looks wrong, file by file."""
+    site.migration("0002_regions.sql", REGIONS)
+    site.migration("0003_shrunk.sql", SHRUNK)
+
+    ended = site.relais("migrate", "dry-run")
+    meant = site.relais("migrate", "dry-run", "--yes-shrink", "committee_role")
+    answer = site.relais("migrate", "dry-run", "--json").answer
+
+    assert ended.code == 1
+    lines = [re.sub(r"\d+ ms", "N ms", line) for line in ended.out.splitlines()]
+    assert lines == [
+        "site/0002_regions  ok (N ms, rolled back)",
+        "  + 13 addresses  {role}.{committee}  e.g. comite_directeur.bureau (1 person)",
+        "  + 26 addresses  {role}.{region}  e.g. president.region_bzh (4 people)",
+        "  ~ committee_role  comite_directeur.comite  14 → 13 people",
+        "site/0003_shrunk  ok (N ms, rolled back)",
+        "  - 13 addresses  {role}.{committee}  e.g. comite_directeur.bureau (1 person)",
+        "  ~ committee_role  comite_directeur.comite  13 → 1 person",
+        (
+            "  ! list committee_role: 26 → 1 people looks wrong;"
+            " use --yes-shrink committee_role if you mean it"
+        ),
+        "Nothing was changed.",
+    ]
+    assert meant.code == 0
+    assert "  ! list committee_role: 26 → 1 person, as you said" in meant.out.splitlines()
+    [first, second] = answer["files"]
+    assert first["added"][1] == {
+        "definition": "regional",
+        "template": "{role}.{region}",
+        "addresses": 26,
+        "example": "president.region_bzh",
+        "people": 4,
+    }
+    assert isinstance(first["milliseconds"], int)
+    assert second["shrunk"] == [{"definition": "committee_role", "before": 26, "after": 1}]
+    assert answer["would_apply"] == [first["migration"], second["migration"]]
+
+
+def test_long_effects_are_cut(site: Site) -> None:
+    """Ten changes of a list are enough for a person; scripts get them all."""
+    site.migration("0002_regions.sql", REGIONS)
+    assert site.relais("migrate").code == 0
+    site.migration(
+        "0003_more.sql", "insert into club.member select role, committee from club.member;"
+    )
+
+    lines = site.relais("migrate", "dry-run").out.splitlines()
+    answer = site.relais("migrate", "dry-run", "--json").answer
+
+    assert lines[11] == "  ~ committee_role  and 4 more"
+    assert len(lines) == 13
+    assert len(answer["files"][0]["resized"]) == 14
+
+
+def test_a_great_loss_must_be_meant(site: Site) -> None:
+    """Up refuses it, until it is named."""
+    site.migration("0002_shrunk.sql", SHRUNK)
+
+    refused = site.relais("migrate")
+    misspelt = site.relais("migrate", "--yes-shrink", "comite")
+    meant = site.relais("migrate", "up", "--yes-shrink", "committee_role")
+
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.strip() == (
+        "site/0002_shrunk.sql: list committee_role: 14 → 1 people looks wrong;"
+        " use --yes-shrink committee_role if you mean it"
+    )
+    assert misspelt.code == 1
+    assert misspelt.err.startswith("--yes-shrink comite: no list is defined under this name;")
+    assert meant.code == 0
+    assert "applied site/0002_shrunk" in meant.out
+
+
+def test_dry_run_of_a_first_migration(bare: Site) -> None:
+    """An empty database has nothing to compare with, and is empty afterwards."""
+    bare.migration("0001_club.sql", LISTS)
+
+    ended = bare.relais("migrate", "dry-run")
+
+    assert ended.code == 0
+    assert ended.out.splitlines()[-3:-1] == [
+        "  + 1 address  {role}.{committee}  e.g. comite_directeur.comite (14 people)",
+        "  + 1 address  nouvelles  e.g. nouvelles (0 people)",
+    ]
+    assert bare.relais("migrate", "status", "--json").answer["applied"] == []
+
+
+def test_a_misspelt_option(site: Site) -> None:
+    """What PostgreSQL says, what was meant, and what there is."""
+    site.migration("0002_x.sql", "select lists.define('lists.news', 'x', titel => 'X');")
+
+    ended = site.relais("migrate")
+
+    assert ended.code == 1
+    said, meant, options, *more = ended.err.splitlines()
+    assert said.startswith("site/0002_x.sql, line 1: function lists.define(unknown, unknown,")
+    assert meant == "lists.define has no option titel: did you mean title?"
+    assert options.startswith("Its options are: view, address, title, why, post,")
+    assert more == []
 
 
 def test_dry_run_finds_errors(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""Definitions: what lists.define accepts, says and refuses; what an address means."""
+"""Lists: what an address means, who may post, and what the worker may read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from tests.edges.store.given import MEMBER_TABLE, resolved
 from tests.unit.mail.addresses import ADDRESSES
 from worker.mail.address import usable_address
-from worker.store import lists
+from worker.policy.expansion import Definition
+from worker.store import authors, lists
 
 if TYPE_CHECKING:
     from worker.store.database import Connection
@@ -34,54 +35,6 @@ async def club(owner: Connection) -> Connection:
     return owner
 
 
-class Mistake(NamedTuple):
-    """Arguments of lists.define, and what must be said."""
-
-    arguments: str
-    said: str
-
-
-MISTAKES = {
-    "no such column": Mistake(
-        "address => '{sektion}', title => 't'",
-        "uses {sektion}, but lists.section has no such column; its columns are: section, email",
-    ),
-    "no such option": Mistake("address => '{section}', titel => 't'", "titel"),
-    "reserved": Mistake("address => 'postmaster', title => 't'", "is reserved"),
-    "service prefix": Mistake("address => 'return-x', title => 't'", "is reserved"),
-    "capitals": Mistake("address => 'Judo', title => 't'", "cannot be a local part"),
-    "parts that touch": Mistake("address => '{section}{email}', title => 't'", "two parts touch"),
-    "post": Mistake(
-        "address => '{section}', title => 't', post => 'member'",
-        "post must be members, anyone, moderators, nobody or a view, not 'member'",
-    ),
-    "reply_to": Mistake(
-        "address => '{section}', title => 't', reply_to => 'all'",
-        "reply_to must be author or list, not 'all'",
-    ),
-    "lang": Mistake("address => '{section}', title => 't', lang => 'de'", "lang must be fr or en"),
-    "size": Mistake("address => '{section}', title => 't', max_size => 'big'", "big"),
-    "another's address": Mistake("address => 'tous', title => 't'", "tous"),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-async def test_mistakes_are_named(club: Connection, mistake: Mistake) -> None:
-    """A wrong definition fails when it is made, and says what is wrong."""
-    with pytest.raises(asyncpg.PostgresError) as refusal:
-        await club.execute(DEFINE.format(mistake.arguments))
-
-    assert mistake.said in f"{refusal.value} {getattr(refusal.value, 'detail', '')}"
-
-
-async def test_a_view_without_email_is_refused(club: Connection) -> None:
-    """Email is the one column that a list needs."""
-    await club.execute("create view lists.poor as select name from club.member")
-
-    with pytest.raises(asyncpg.RaiseError, match="has no column email"):
-        await club.execute("select lists.define('lists.poor', 'poor', 'Poor')")
-
-
 async def test_addresses_are_resolved_by_what_exists(club: Connection, db: Connection) -> None:
     """An address with parts exists while its view has a row for it."""
     await club.execute(
@@ -98,6 +51,62 @@ async def test_addresses_are_resolved_by_what_exists(club: Connection, db: Conne
     assert await lists.resolve(db, "section.rugby") is None
     assert await lists.resolve(db, "nothing") is None
     assert (await resolved(db, "SECTION.Judo")).parts == {"section": "judo"}
+
+
+async def test_options_come_as_they_were_defined(club: Connection, db: Connection) -> None:
+    """Every option of lists.define arrives in the Definition."""
+    await club.execute(
+        DEFINE.format(
+            "address => '{section}', title => 'Section {section}', why => 'member of {section}',"
+            "post => 'moderators', authenticate => 'auth_only', moderate => 'strangers',"
+            "reply_to => 'list', max_size => '500 kB', max_recipients => 7,"
+            "unsubscribe => 'contact', footer => 'One more line.', lang => 'en',"
+            "notify_above => 0, in_doubt => 'park', owner => 'chef@b.fr'"
+        )
+    )
+
+    found = (await resolved(db, "judo")).definition
+
+    assert found == Definition(
+        name="section",
+        view="lists.section",
+        address="{section}",
+        title="Section {section}",
+        post="moderators",
+        post_view=None,
+        reply_to="list",
+        max_size=500 * 1024,
+        max_recipients=7,
+        lang="en",
+        why="member of {section}",
+        authenticate="auth_only",
+        moderate="strangers",
+        unsubscribe="contact",
+        footer="One more line.",
+        notify_above=0,
+        in_doubt="park",
+        owner="chef@b.fr",
+    )
+
+
+async def test_defaults_are_the_same_in_both(club: Connection, db: Connection) -> None:
+    """A Definition that names no option is what lists.define makes of three arguments."""
+    await club.execute("select lists.define('lists.section', '{section}', 'Section')")
+
+    found = (await resolved(db, "judo")).definition
+
+    assert found == Definition(
+        name="section",
+        view="lists.section",
+        address="{section}",
+        title="Section",
+        post="members",
+        post_view=None,
+        reply_to="author",
+        max_size=5 * 1024 * 1024,
+        max_recipients=2000,
+        lang="fr",
+    )
 
 
 async def test_a_local_part_is_data(club: Connection, db: Connection) -> None:
@@ -144,8 +153,8 @@ async def test_who_may_post(club: Connection, db: Connection, right: Right) -> N
     )
     judo = await resolved(db, "judo")
 
-    assert not right.may or await lists.may_post(db, judo, right.may)
-    assert not right.may_not or not await lists.may_post(db, judo, right.may_not)
+    assert not right.may or (await authors.standing(db, judo, right.may)).may_post
+    assert not right.may_not or not (await authors.standing(db, judo, right.may_not)).may_post
 
 
 async def test_the_directory_counts_what_exists(club: Connection, db: Connection) -> None:
@@ -156,34 +165,6 @@ async def test_the_directory_counts_what_exists(club: Connection, db: Connection
     found = {entry.address: entry.recipients for entry in await lists.directory(db)}
 
     assert found == {"aikido": 1, "bureau": 1, "judo": 2, "tous": 3}
-
-
-async def test_check_finds_what_define_could_not(club: Connection) -> None:
-    """Addresses that cannot exist, rows without an address, two lists with one address."""
-    await club.execute(DEFINE.format("address => '{section}', title => 't'"))
-    await club.execute(
-        "insert into club.member (email, section) values ('no address', 'Judo Club');"
-        "insert into lists.manual (list, email) values ('judo', 'x@y.fr')"
-    )
-
-    found = {
-        (row["definition"], row["severity"]): row["finding"]
-        for row in await club.fetch("select * from lists.check()")
-    }
-
-    assert found["everybody", "warning"] == "rows without a usable address: 1"
-    assert "Judo Club is no address" in found["section", "warning"]
-    assert "judo is also an address of section" in found["manual", "error"]
-
-
-async def test_check_names_a_view_that_is_gone(club: Connection) -> None:
-    """A dropped view is an error with its repair."""
-    await club.execute("drop view lists.everybody")
-
-    [finding] = [
-        r for r in await club.fetch("select * from lists.check()") if r["severity"] == "error"
-    ]
-    assert "lists.drop" in finding["finding"]
 
 
 async def test_the_worker_reads_lists_and_nothing_behind_them(
