@@ -32,11 +32,17 @@ class ListIdentity:
     public_url: str
     help_address: str
     replies_to_list: bool
+    has_one_click: bool = True  # False: official mail, which one leaves on a page only.
 
     @property
     def address(self) -> str:
         """Where one writes to the list."""
         return f"{self.local_part}@{self.domain}"
+
+    @property
+    def owner_address(self) -> str:
+        """Where one writes to the human behind the list (RFC 2142, section 6)."""
+        return f"{self.local_part}-owner@{self.domain}"
 
     @property
     def unsubscribe_url(self) -> bytes:
@@ -96,6 +102,8 @@ def list_fields(identity: ListIdentity, *, author: str, author_name: str) -> lis
         identity.domain.encode("ascii"),
     )
     help_uri = f"<mailto:{identity.help_address}>".encode("ascii")
+    owner_uri = f"<mailto:{identity.owner_address}>".encode("ascii")
+    page = b"<" + identity.unsubscribe_url + b">"
     list_id = f"<{identity.local_part}.{identity.domain}>".encode("ascii")
     fields = [
         field_line("From", mailbox("From", via, identity.address)),
@@ -103,10 +111,13 @@ def list_fields(identity: ListIdentity, *, author: str, author_name: str) -> lis
         field_line("List-Id", _with_phrase("List-Id", identity.title, list_id)),
         field_line("List-Post", f"<mailto:{identity.address}>".encode("ascii")),
         field_line("List-Help", help_uri),
-        field_line("List-Owner", help_uri),
-        field_line("List-Unsubscribe", b"<" + identity.unsubscribe_url + b">,\r\n " + mailto),
+        field_line("List-Owner", owner_uri),
+        field_line(
+            "List-Unsubscribe", page + b",\r\n " + mailto if identity.has_one_click else page
+        ),
     ]
-    if identity.public_url.startswith("https://"):  # RFC 8058, section 3.1, asks for it.
+    # RFC 8058, section 3.1, asks for https.
+    if identity.has_one_click and identity.public_url.startswith("https://"):
         fields.append(field_line("List-Unsubscribe-Post", b"List-Unsubscribe=One-Click"))
     return [
         *fields,

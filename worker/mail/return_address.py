@@ -25,11 +25,14 @@ class Purpose(Enum):
 
     RETURN = "return"
     UNSUBSCRIBE = "unsubscribe"
+    CONFIRM = "confirm"
+    MODERATE = "moderate"
+    POSTING = "posting"  # Its author's page; no address has it.
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAddress:
-    """An address of ours that is no list: ``return-TOKEN``, ``unsubscribe-TOKEN``."""
+    """An address of ours that is no list: ``return-TOKEN``, ``unsubscribe-TOKEN`` ..."""
 
     purpose: Purpose
     token: str
@@ -92,9 +95,9 @@ def list_and_person(number: int) -> tuple[int, int]:
 
 
 def read_service_address(local_part: str) -> ServiceAddress | None:
-    """Return what ``return-TOKEN`` or ``unsubscribe-TOKEN`` says, or None."""
+    """Return what ``return-TOKEN``, ``unsubscribe-TOKEN`` and their like say, or None."""
     prefix, _, token = local_part.lower().partition("-")
     for purpose in Purpose:
         if prefix == purpose.value and len(token) == TOKEN_LENGTH:
-            return ServiceAddress(purpose, token)
+            return ServiceAddress(purpose, token) if purpose is not Purpose.POSTING else None
     return None

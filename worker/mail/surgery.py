@@ -65,6 +65,10 @@ def kept_fields(message: Message) -> list[bytes]:
 def _fit_for_the_wire(field: Field) -> bytes:
     """Return *field* as it stands, or rewritten where it may not go out so; b"" if hopeless."""
     lines = [line for line in _LINE_END.split(field.line.rstrip(b"\r\n")) if line.strip()]
+    if lines:
+        # "Date : ..." is obsolete (RFC 5322, section 4.5), and is not sent on.
+        name, _, rest = lines[0].partition(b":")
+        lines[0] = name.rstrip() + b":" + rest
     longest = max(map(len, lines), default=0)
     if field.name in _TEXTS and b"=?" in field.line:
         # An encoded word may hold a line end; ours never do.
@@ -73,14 +77,15 @@ def _fit_for_the_wire(field: Field) -> bytes:
         )
     if longest <= _LINE_LIMIT_OCTETS and field.line.isascii():
         return b"\r\n".join(lines) + b"\r\n"
-    name = _name_as_written(field)
+    written = _name_as_written(field)
     if field.name in _TEXTS:
-        return field_line(name, encoded_text(name, field.text))
+        return field_line(written, encoded_text(written, field.text))
     if field.name in _ADDRESSES:
-        return _refolded(name, addresses_in(field.body), b",")
+        return _refolded(written, addresses_in(field.body), b",")
     if field.name == "references":
         # The last ones keep the thread together (RFC 5322, section 3.6.4).
-        return _refolded(name, [i.decode("latin-1") for i in _MESSAGE_ID.findall(field.body)][-20:])
+        last = _MESSAGE_ID.findall(field.body)[-20:]
+        return _refolded(written, [message_id.decode("latin-1") for message_id in last])
     return b""
 
 

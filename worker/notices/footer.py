@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from babel.lists import format_list
+
 from worker.notices.catalogue import translations
 
 
@@ -19,13 +21,38 @@ class FooterWords:
     link_label: str
 
 
-def footer_words(lang: str, *, title: str, replies_to_list: bool) -> FooterWords:
-    """Return the footer of a list called *title* in the language *lang*."""
+def footer_words(
+    lang: str,
+    *,
+    title: str,
+    replies_to_list: bool,
+    also: tuple[str, ...] = (),
+    why: str = "",
+    more: str = "",
+    is_official: bool = False,
+) -> FooterWords:
+    """Return the footer of a list called *title* in the language *lang*.
+
+    *also* are the titles of the other lists that the message was sent to, *why*
+    and *more* the list's own words, *is_official* mail that one cannot just leave.
+    """
     say = translations(lang).gettext
-    why = say("You get this message because you are on the list “%(list)s”.") % {"list": title}
-    reply = (
+    lines = [
+        say("You get this message %(why)s (list “%(list)s”).") % {"why": why, "list": title}
+        if why
+        else say("You get this message because you are on the list “%(list)s”.") % {"list": title}
+    ]
+    if also:
+        others = format_list([say("“%(list)s”") % {"list": other} for other in also], locale=lang)
+        lines.append(say("It was also sent to %(lists)s; you get it once.") % {"lists": others})
+    lines.append(
         say("A reply goes to the whole list.")
         if replies_to_list
         else say("A reply goes to the author alone.")
     )
-    return FooterWords((why, reply), say("To stop getting this list:"))
+    label = (
+        say("This list carries official mail. To object:")
+        if is_official
+        else say("To stop getting this list:")
+    )
+    return FooterWords((*lines, *([more] if more else [])), label)

@@ -27,12 +27,21 @@ class ArrivalOutcome(StrEnum):
     REFUSED_UNKNOWN_LIST = "refused_unknown_list"
     REFUSED_STRANGER = "refused_stranger"
     REFUSED_OVERSIZE = "refused_oversize"
-    REFUSED_NOBODY = "refused_nobody"  # The list is empty, or nobody may post to it.
+    REFUSED_NOBODY = "refused_nobody"  # Nobody may post to it.
+    REFUSED_BANNED = "refused_banned"
+    REFUSED_UNPROVEN = "refused_unproven"  # Only authenticated authors may post.
+    TO_CONFIRM = "to_confirm"  # Its author is asked whether they wrote it.
     HELD_NO_RECIPIENT_HEADER = "held_no_recipient_header"
     DUPLICATE = "duplicate"
     DROPPED_AUTOMATIC = "dropped_automatic"
     DROPPED_LOOP = "dropped_loop"
     UNSUBSCRIBED = "unsubscribed"
+    CONFIRMED = "confirmed"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    ANSWER_UNCLEAR = "answer_unclear"
+    ANSWER_LATE = "answer_late"  # Decided before, or expired.
+    FORWARDED = "forwarded"  # To the human behind -owner, postmaster ...
     BOUNCED = "bounced"
     DELAYED = "delayed"
     UNMATCHED_REPORT = "unmatched_report"
@@ -58,6 +67,19 @@ class DeliveryResult(StrEnum):
     REFUSED = "refused"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+
+
+class NoticeKind(StrEnum):
+    """What we write to one person."""
+
+    CONFIRM = "confirm"
+    MODERATE = "moderate"
+    HELD = "held"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    QUERY_FAILS = "query_fails"
+    ANSWER_UNCLEAR = "answer_unclear"
+    FORWARDED = "forwarded"
 
 
 class OptOutMethod(StrEnum):

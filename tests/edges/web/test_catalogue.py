@@ -17,9 +17,12 @@ METHODS = [("web/templates/**.html", "jinja2"), ("notices/**.py", "python")]
 PLACEHOLDER = re.compile(r"%\(\w+\)\w|</?\w+>")
 
 
-def _sentences() -> set[str]:
-    found = extract_from_dir(WORKER, METHODS, keywords={"_": None, "gettext": None, "say": None})
-    return {message for _, _, message, _, _ in found if isinstance(message, str)}
+KEYWORDS = {"_": None, "gettext": None, "say": None, "_sentence": None, "ngettext": (1, 2)}
+
+
+def _sentences() -> set[str | tuple[str, ...]]:
+    found = extract_from_dir(WORKER, METHODS, keywords=KEYWORDS)
+    return {message for _, _, message, _, _ in found}
 
 
 def test_french_is_complete() -> None:
@@ -30,13 +33,17 @@ def test_french_is_complete() -> None:
 
     assert set(messages) == _sentences()
     for english, message in messages.items():
-        assert isinstance(english, str)
-        assert isinstance(message.string, str)
-        assert message.string
         assert not message.fuzzy
-        assert sorted(PLACEHOLDER.findall(english)) == sorted(PLACEHOLDER.findall(message.string))
-        # French puts a space before these, which must not break the line.
-        assert not re.search(r"(?<=\S) [?:!;»]|« ", message.string)
+        for source, french in zip(_forms(english), _forms(message.string), strict=True):
+            assert french
+            assert sorted(PLACEHOLDER.findall(source)) == sorted(PLACEHOLDER.findall(french))
+            # French puts a space before these, which must not break the line.
+            assert not re.search(r"(?<=\S) [?:!;»]|« ", french)
+
+
+def _forms(text: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
+    """Return the one form of a sentence, or its singular and its plural."""
+    return (text,) if isinstance(text, str) else tuple(text or ())
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])

@@ -1,0 +1,144 @@
+"""Notices as bytes: our own short mails, in text that any program shows.
+
+A notice answers the author's message in its thread (RFC 5322, section 3.6.4)
+and says that a program wrote it, so that no other program answers (RFC 3834,
+section 5). A message of somebody's can be attached as it came.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import encodebytes
+from dataclasses import dataclass
+from email.utils import format_datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from worker.mail.copy import REFERENCE_SLOT, freeze, without_nul
+from worker.mail.list_headers import encoded_text, field_line, mailbox
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
+_ADDRESS = re.compile(r"[!-;=?-~]{1,320}")
+_SUBJECT_LIMIT = 300  # A word cannot be folded.
+_LINE_LIMIT_OCTETS = 998
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """The words of a notice."""
+
+    subject: str
+    text: str
+    lang: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Whom a notice is from and for, and what it answers."""
+
+    sender_name: str
+    sender: str  # An address of ours; a reply to it is read.
+    recipient: str
+    domain: str
+    reply_to: str = ""
+    in_reply_to: str = ""  # The Message-ID of the author's message.
+
+
+def write_notice(
+    letter: Letter, envelope: Envelope, *, now: datetime, attached: bytes | None = None
+) -> bytes:
+    """Return the template of a notice, with *attached* as the message that it is about.
+
+    ValueError if *envelope* has what is no address: whoever asks has checked them.
+    """
+    body, about_body = _text_part(letter.text)
+    if attached is not None:
+        body, about_body = _with_attachment(body, about_body, without_nul(attached))
+    return freeze(b"".join((*_header(letter, envelope, now), *about_body)), body)
+
+
+def _header(letter: Letter, envelope: Envelope, now: datetime) -> list[bytes]:
+    fields = [
+        field_line("From", mailbox("From", envelope.sender_name, envelope.sender)),
+        field_line("To", _angled(envelope.recipient)),
+        field_line("Subject", encoded_text("Subject", letter.subject[:_SUBJECT_LIMIT])),
+        field_line("Date", format_datetime(now).encode("ascii")),
+        # The token is the delivery's own, so a second submission is byte-identical.
+        field_line("Message-ID", b"<" + REFERENCE_SLOT + f"@{envelope.domain}>".encode("ascii")),
+    ]
+    if envelope.reply_to:
+        fields.append(field_line("Reply-To", _angled(envelope.reply_to)))
+    if _MESSAGE_ID.fullmatch(envelope.in_reply_to):
+        about = envelope.in_reply_to.encode("ascii")
+        fields += [field_line("In-Reply-To", about), field_line("References", about)]
+    return [
+        *fields,
+        field_line("Auto-Submitted", b"auto-replied"),
+        field_line("X-Auto-Response-Suppress", b"All"),
+        field_line("Content-Language", letter.lang.encode("ascii")),
+        field_line("X-Relais-Ref", REFERENCE_SLOT),
+        field_line("MIME-Version", b"1.0"),
+    ]
+
+
+def _angled(address: str) -> bytes:
+    if not _ADDRESS.fullmatch(address):
+        raise ValueError("a notice is for something that is no address")
+    return f"<{address}>".encode("ascii")
+
+
+def _text_part(text: str) -> tuple[bytes, list[bytes]]:
+    octets = without_nul(text.rstrip("\n").encode("utf-8", "replace")) + b"\n"
+    return binascii.b2a_qp(octets, quotetabs=False, istext=True), [
+        field_line("Content-Type", b"text/plain; charset=utf-8"),
+        field_line("Content-Transfer-Encoding", b"quoted-printable"),
+    ]
+
+
+def _with_attachment(
+    text: bytes, about_text: list[bytes], attached: bytes
+) -> tuple[bytes, list[bytes]]:
+    # A hash of both cannot stand in either.
+    boundary = b"=_" + sha256(text + attached).hexdigest()[:40].encode("ascii")
+    about, body = _message_part(attached)
+    parts = b"".join(
+        (
+            b"--%s\r\n" % boundary,
+            *about_text,
+            b"\r\n",
+            text,
+            b"\r\n--%s\r\n" % boundary,
+            *about,
+            b"\r\n",
+            body,
+            b"\r\n--%s--\r\n" % boundary,
+        )
+    )
+    kind = b'multipart/mixed; boundary="%s"' % boundary
+    return parts, [
+        field_line("Content-Type", kind),
+        field_line("Content-Transfer-Encoding", b"8bit"),
+    ]
+
+
+def _message_part(message: bytes) -> tuple[list[bytes], bytes]:
+    """Attach *message* as it is; in base64 only if it would not survive the way.
+
+    RFC 2046, section 5.2.1: message/rfc822 itself may not be encoded.
+    """
+    longest = max((len(line) for line in message.split(b"\n")), default=0)
+    if longest <= _LINE_LIMIT_OCTETS and b"\r" not in message.replace(b"\r\n", b""):
+        return [
+            field_line("Content-Type", b"message/rfc822"),
+            field_line("Content-Disposition", b'attachment; filename="message.eml"'),
+            field_line("Content-Transfer-Encoding", b"8bit"),
+        ], message
+    return [
+        field_line("Content-Type", b'application/octet-stream; name="message.eml"'),
+        field_line("Content-Disposition", b'attachment; filename="message.eml"'),
+        field_line("Content-Transfer-Encoding", b"base64"),
+    ], encodebytes(message)

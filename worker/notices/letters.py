@@ -1,0 +1,259 @@
+"""What we write to people about a message: what happened first, then what to do.
+
+One function per kind of notice; each gives the words in the reader's language.
+English stands here, French in locale/fr.po (reference: user experience, 2.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+
+from worker.mail.address import clean_name
+from worker.mail.notice import Letter
+from worker.notices.catalogue import translations
+from worker.policy.admission import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+_SUBJECT_LIMIT = 120
+_KILO, _MEGA = 1000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The message that a letter is about."""
+
+    lang: str
+    author: str
+    subject: str
+    list_address: str
+    number: int | None  # Of the posting.
+    help_address: str
+
+    @property
+    def shown_subject(self) -> str:
+        """The author's subject, fit to be quoted in a line."""
+        return clean_name(self.subject)[:_SUBJECT_LIMIT] or self.say("(no subject)")
+
+    def say(self, text: str) -> str:
+        """Translate *text*."""
+        return translations(self.lang).gettext(text)
+
+    def letter(self, subject: str, *paragraphs: str) -> Letter:
+        """Put a letter together; the last, grey line names the posting and a human."""
+        about = self.say("Automatic message")
+        if self.number is not None:
+            about += " · " + self.say("no. %(number)d") % {"number": self.number}
+        about += " · " + self.say("Questions? %(address)s") % {"address": self.help_address}
+        text = "\n\n".join([*(p for p in paragraphs if p), about])
+        return Letter(f"{subject} \u2013 {self.shown_subject}", text, self.lang)
+
+
+def confirmation(about: About, *, recipients: int, size: int, link: str, until: datetime) -> Letter:
+    """Ask the author whether they wrote it."""
+    say = about.say
+    return about.letter(
+        say("Please confirm: did you send this message?"),
+        say(
+            "A message in your name has arrived for %(list)s. It has not been sent yet:"
+            " we ask you first whether you wrote it."
+        )
+        % {"list": about.list_address},
+        _facts(
+            about,
+            (say("Subject"), about.shown_subject),
+            (say("For"), _people(about, recipients)),
+            (say("Size"), _size(about, size)),
+        ),
+        say("→ You wrote it? Answer this mail with OK, or press the button on this page:")
+        + f"\n  {link}",
+        say("→ You did not? Do nothing, or answer NO: the message will not be sent."),
+        say("The question is open until %(until)s.") % {"until": _moment(about, until)},
+    )
+
+
+def moderation(
+    about: About,
+    *,
+    recipients: int,
+    listed_last: int | None,
+    size: int,
+    reasons: Sequence[str],
+    link: str,
+    until: datetime,
+    beginning: str,
+) -> Letter:
+    """Ask a moderator whether a message may go out, with every reason why it waits."""
+    say = about.say
+    why = "\n".join(f"- {reason_words(about.lang, reason)}" for reason in reasons)
+    last = (say("Last time"), _people(about, listed_last)) if listed_last else None
+    return about.letter(
+        say("To approve (from %(author)s, for %(people)s)")
+        % {"author": about.author, "people": _people(about, recipients)},
+        say("A message for %(list)s waits for your approval, because:")
+        % {"list": about.list_address}
+        + f"\n{why}",
+        _facts(
+            about,
+            (say("From"), about.author),
+            (say("Subject"), about.shown_subject),
+            (say("For"), _people(about, recipients)),
+            *([last] if last else []),
+            (say("Size"), _size(about, size)),
+        ),
+        say("→ Decide on this page:")
+        + f"\n  {link}\n"
+        + say("  or answer this mail: “OK” on its first line, or “NO: your reason”."),
+        say(
+            "The first moderator who answers decides. Without an answer by %(until)s"
+            " the message is not sent."
+        )
+        % {"until": _moment(about, until)},
+        say("The message is attached. It begins:") + "\n\n" + beginning if beginning else "",
+    )
+
+
+def held(about: About, *, moderators: int, link: str) -> Letter:
+    """Tell the author that a moderator has been asked."""
+    say = about.say
+    told = translations(about.lang).ngettext(
+        "%(count)d person has been told", "%(count)d people have been told", moderators
+    ) % {"count": moderators}
+    return about.letter(
+        say("Waiting for approval"),
+        say("Your message to %(list)s waits for a moderator (%(told)s).")
+        % {"list": about.list_address, "told": told},
+        say(
+            "Nothing for you to do. If nobody answers within 5 days we will tell you."
+            " To take it back:"
+        )
+        + f"\n  {link}",
+    )
+
+
+def refused(about: About, *, reason: str) -> Letter:
+    """Tell the author that a moderator said no."""
+    say = about.say
+    because = _on_one_line(reason)
+    return about.letter(
+        say("Not sent"),
+        say("Your message to %(list)s was not sent: a moderator has not approved it.")
+        % {"list": about.list_address},
+        say("The reason: %(reason)s") % {"reason": because}
+        if because
+        else say("No reason was given."),
+        say("Your message is attached: nothing is lost."),
+    )
+
+
+def expired(about: About) -> Letter:
+    """Tell the author that nobody answered."""
+    say = about.say
+    return about.letter(
+        say("Not sent: nobody answered"),
+        say("Nobody has answered in time: your message to %(list)s was not sent.")
+        % {"list": about.list_address},
+        say("→ Send it again, or write to %(address)s.") % {"address": about.help_address},
+        say("Your message is attached: nothing is lost."),
+    )
+
+
+def query_fails(about: About) -> Letter:
+    """Tell the author that we cannot work it out right now."""
+    say = about.say
+    return about.letter(
+        say("Delayed: a problem on our side"),
+        say(
+            "Your message to %(list)s arrived, but the list of recipients does not answer."
+            " We keep trying; nothing for you to do. The team has been told."
+        )
+        % {"list": about.list_address},
+    )
+
+
+def answer_unclear(about: About, *, link: str) -> Letter:
+    """Tell somebody who was asked that we did not understand."""
+    say = about.say
+    return about.letter(
+        say("Answer not understood"),
+        say("We could not tell whether your answer means yes or no, so nothing was done."),
+        say("→ Answer again with only OK or NO on the first line, or decide on this page:")
+        + f"\n  {link}",
+    )
+
+
+def forwarded(about: About, *, role: str) -> Letter:
+    """Bring a human what was written to -owner, postmaster or abuse."""
+    say = about.say
+    return about.letter(
+        say("For you: mail to %(role)s") % {"role": role},
+        say("A message of %(author)s has arrived for %(role)s: you are the person behind it.")
+        % {"author": about.author, "role": role},
+        say("The message is attached. Your answer to this mail goes to its author."),
+    )
+
+
+def _sentence(text: str) -> str:
+    """Mark *text* for the catalogue; it is translated where it is used."""
+    return text
+
+
+_REASONS: dict[str, str] = {
+    Reason.AUTHOR_UNCLEAR: _sentence("it does not name exactly one author"),
+    Reason.STRANGER: _sentence("its author is not on the list"),
+    Reason.FORGED: _sentence("its author's own mail provider calls it forged"),
+    Reason.UNPROVEN: _sentence("nothing proves that it comes from its author"),
+    Reason.ASKED_ENOUGH: _sentence("its author has been asked to confirm enough messages today"),
+    Reason.MODERATED: _sentence("every message to this list is approved first"),
+    Reason.OLD: _sentence("it is more than 7 days old"),
+    Reason.OTHER_LIST: _sentence("it comes from another mailing list"),
+    Reason.SPAM: _sentence("our mail host calls it spam"),
+    Reason.AUTHOR_RATE: _sentence("its author has sent many messages within the hour"),
+    Reason.LIST_RATE: _sentence("the list has had many messages within the hour"),
+    Reason.EMPTY: _sentence("nobody is on the list at the moment"),
+    Reason.UNREACHABLE: _sentence(
+        "nobody on the list can be written to (unsubscribed, or no working address)"
+    ),
+    Reason.TOO_MANY: _sentence("it is for more people than the list allows"),
+    Reason.SHRANK: _sentence("the list has less than half as many people as last time"),
+    Reason.GREW: _sentence("the list has more than 20 times as many people as last time"),
+}
+
+
+def reason_words(lang: str, reason: str) -> str:
+    """Say in the language *lang* why a posting waits."""
+    words = _REASONS.get(reason)
+    return translations(lang).gettext(words) if words else reason
+
+
+def _facts(about: About, *facts: tuple[str, str]) -> str:
+    colon = about.say("%(name)s: %(value)s")
+    return "\n".join("  " + colon % {"name": name, "value": value} for name, value in facts)
+
+
+def _people(about: About, count: int) -> str:
+    words = translations(about.lang).ngettext("%(count)s person", "%(count)s people", count)
+    return words % {"count": format_decimal(count, locale=about.lang)}
+
+
+def _size(about: About, size: int) -> str:
+    if size >= _MEGA:
+        number = format_decimal(round(size / _MEGA, 1), locale=about.lang)
+        return about.say("%(number)s MB") % {"number": number}
+    number = format_decimal(max(1, round(size / _KILO)), locale=about.lang)
+    return about.say("%(number)s kB") % {"number": number}
+
+
+def _moment(about: About, moment: datetime) -> str:
+    return format_datetime(moment, about.say("EEEE d MMMM, HH:mm"), locale=about.lang)
+
+
+def _on_one_line(text: str) -> str:
+    # A name is cut short; what a moderator has to say is not.
+    return " ".join(filter(None, map(clean_name, text.split())))
