@@ -26,17 +26,20 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_never, wait_ra
 from worker.actors.desk import Desk
 from worker.actors.dispatcher import run_dispatcher
 from worker.actors.fetcher import Post, run_fetcher
+from worker.actors.holds import run_holds
 from worker.actors.janitor import run_heartbeat, run_janitor
 from worker.actors.ledger import Ledger
 from worker.actors.mailbox import Mailbox
-from worker.actors.mediator import Office, run_mediator
+from worker.actors.mediator import run_mediator
+from worker.actors.office import Office
 from worker.actors.return_handler import run_return_handler
 from worker.actors.signals import Signals, run_listener
 from worker.actors.submitter import run_submitter
 from worker.errors import StoreLost
+from worker.lookup.dns import Resolver
 from worker.mail.return_address import Tokens
 from worker.policy.outcome import DeliveryResult
-from worker.store import deliveries, leases, limits, suppressions
+from worker.store import decisions, deliveries, leases, limits, suppressions
 from worker.store.database import Reconnecting, borrowed, close_pool, open_pool
 from worker.telemetry.metrics import Metrics
 from worker.web.ops import build_ops
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 
     from worker.config import Account, Config
     from worker.store.database import Pool
+    from worker.store.decisions import Answered, Kind
     from worker.store.deliveries import Claim
 
 log = structlog.get_logger()
@@ -159,6 +163,7 @@ async def _web(shop: _Shop) -> AsyncIterator[Ports]:
     pages = build_app(
         tokens=shop.tokens,
         directory=_Directory(shop.pool, shop.metrics),
+        decisions=_Decisions(shop.pool),
         metrics=shop.metrics,
         site=shop.config.site,
     )
@@ -171,7 +176,13 @@ async def _work(shop: _Shop) -> None:
     """Run the actors; return when all have finished what they held after the stop."""
     config = shop.config
     office = Office(
-        shop.pool, shop.worker_id, config.site, config.mailbox, shop.tokens, shop.metrics
+        shop.pool,
+        shop.worker_id,
+        config.site,
+        config.mailbox,
+        shop.tokens,
+        shop.metrics,
+        Resolver(),
     )
     post = Post(config.mailbox, shop.pool, shop.worker_id, config.lease, shop.chance, shop.metrics)
     sweeps = shop.connection()
@@ -179,6 +190,7 @@ async def _work(shop: _Shop) -> None:
         start = actors.create_task
         start(run_fetcher(post, signals=shop.signals), name="fetcher")
         start(run_mediator(office, signals=shop.signals), name="mediator")
+        start(run_holds(office, signals=shop.signals), name="holds")
         start(run_return_handler(office, signals=shop.signals), name="return_handler")
         start(
             run_janitor(
@@ -220,6 +232,7 @@ async def _run_account(shop: _Shop, account: Account) -> None:
                 claims,
                 account=account,
                 worker_id=shop.worker_id,
+                domain=shop.config.site.domain,
                 db=claiming,
                 ledger=ledger,
                 signals=shop.signals,
@@ -271,6 +284,34 @@ class _Directory:
         async with borrowed(self._pool) as db:
             await suppressions.opt_in(db, list_id, person_id)
         log.info("person.opted_in")
+
+
+class _Decisions:
+    """What the pages of decisions ask and write, from the database."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def asked(self, decision_id: int, kind: Kind) -> decisions.AskedDecision | None:
+        async with borrowed(self._pool) as db:
+            return await decisions.asked(db, decision_id, kind)
+
+    async def answer(self, decision_id: int, *, yes: bool, reason: str | None) -> Answered:
+        async with borrowed(self._pool) as db, db.transaction():
+            answered = await decisions.answer(
+                db, decision_id, yes=yes, source="page", reason=reason
+            )
+        log.info("decision.answered", decision_id=decision_id, yes=yes, answered=answered.value)
+        return answered
+
+    async def status(self, posting_id: int) -> decisions.PostingStatus | None:
+        async with borrowed(self._pool) as db:
+            return await decisions.status(db, posting_id)
+
+    async def withdraw(self, posting_id: int) -> None:
+        async with borrowed(self._pool) as db, db.transaction():
+            done = await decisions.end(db, posting_id, "withdrawn", by="author")
+        log.info("posting.withdrawn", posting_id=posting_id, done=done)
 
 
 async def run_until_signalled(config: Config) -> None:

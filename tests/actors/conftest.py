@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 
 from tests.edges.store.given import DOMAIN, MEMBER_TABLE
-from worker.actors.mediator import Office
+from worker.actors.office import Office
 from worker.config import Endpoint, Mailbox, Site, Tls
+from worker.lookup.dns import Resolver
 from worker.mail.return_address import Tokens
 from worker.store import leases
 from worker.store.database import borrowed, close_pool, connect, open_pool
@@ -35,8 +36,10 @@ MAILBOX = Mailbox(
     endpoint=Endpoint("127.0.0.1", 1, "catchall", "secret", Tls.NONE),
     poll=timedelta(seconds=1),
     recipient_headers=("Delivered-To",),
-    trusted_authserv_id="",
+    trusted_authserv_id=r"mx\.host\.test",
 )
+# No name server: what tests do not bring along, nobody knows.
+NOWHERE = Resolver(["127.0.0.1"], port=1, patience=timedelta(seconds=0.2))
 
 
 @pytest_asyncio.fixture
@@ -60,5 +63,5 @@ async def office(
     pool = await open_pool(database_url, size=3)
     async with borrowed(pool) as db:
         await leases.renew(db, "w1", timedelta(minutes=5))
-    yield Office(pool, "w1", SITE, MAILBOX, Tokens((SECRET,)), Metrics())
+    yield Office(pool, "w1", SITE, MAILBOX, Tokens((SECRET,)), Metrics(), NOWHERE)
     await close_pool(pool)

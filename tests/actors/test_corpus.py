@@ -19,7 +19,7 @@ from worker.store.database import borrowed
 if TYPE_CHECKING:
     import asyncpg
 
-    from worker.actors.mediator import Office
+    from worker.actors.office import Office
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

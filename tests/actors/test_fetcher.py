@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from tests.servers.dovecot import Dovecot
-    from worker.actors.mediator import Office
+    from worker.actors.office import Office
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 pytestmark = pytest.mark.real_servers

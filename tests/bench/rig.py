@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -119,7 +120,7 @@ class Rig:
             f"Delivered-To: {list_name}@listes.example.fr\r\nFrom: Jean <jean@example.org>\r\n"
             f"To: {list_name}@listes.example.fr\r\nSubject: No. {self._posted}\r\n"
             f"Message-ID: <{self._posted}.{time.time_ns()}@example.org>\r\n"
-            "Date: Mon, 23 Nov 2026 10:00:00 +0100\r\nMIME-Version: 1.0\r\n"
+            f"Date: {formatdate()}\r\nMIME-Version: 1.0\r\n"
             "Content-Type: text/plain; charset=utf-8\r\n\r\n"
         ).encode()
         line = b"x" * 70 + b"\r\n"

@@ -10,9 +10,11 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tests.servers.postfix import AUTHORS_NETWORK
 from worker.mail.return_address import Purpose, Tokens, read_service_address
 from worker.store.database import connect
 
@@ -27,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET = "5ec2e7" * 16
 DOMAIN = "listes.test"
 PATIENCE_SECONDS = 60.0
+AUTHORS_PROVIDER = f"{AUTHORS_NETWORK}9"
+STRANGERS_SERVER = "198.51.100.66"
 
 CONFIG = """
 [site]
@@ -43,6 +47,7 @@ imap = "{imap}"
 password_file = "imap.secret"
 poll_seconds = 1
 recipient_headers = ["Delivered-To"]
+trusted_authserv_id = 'mx[.]hote[.]test'
 {mailbox}
 [[accounts]]
 name = "main"
@@ -147,6 +152,17 @@ class Relais:
             raise AssertionError("not started")
         async with asyncio.timeout(seconds):
             return await self._process.wait()
+
+    async def verb(self, *words: str) -> str:
+        """Run another verb of the command line, and return what it prints."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "worker", *words, "--config", self.config,
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        if process.returncode != 0:
+            raise AssertionError(f"{words} ended with {process.returncode}: {err.decode()}")
+        return out.decode()
 
     async def define(self, sql: str) -> None:
         """Run a migration of the admin's."""
@@ -259,7 +275,7 @@ def message(
     """Write a message as a mail program does."""
     return (
         f"From: Le Président <{author}>\r\nTo: {to}\r\nSubject: {subject}\r\n"
-        f"Message-ID: <{time.time_ns()}@membres.test>\r\nDate: Mon, 23 Nov 2026 10:00:00 +0100\r\n"
+        f"Message-ID: <{time.time_ns()}@membres.test>\r\nDate: {formatdate()}\r\n"
         "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: 8bit\r\n\r\n{body or 'Bonjour à tous,'}\r\n"
     ).encode()
@@ -276,10 +292,14 @@ def unsubscribe_token(copy: bytes) -> str:
     return found[1].decode()
 
 
-async def submit(port: int, return_address: str, recipient: str, raw: bytes) -> None:
-    """Submit one message as an author's mail program does."""
+async def submit(
+    port: int, return_address: str, recipient: str, raw: bytes, *, client: str = AUTHORS_PROVIDER
+) -> None:
+    """Bring one message to the host, as the server at *client* does."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     commands: list[bytes] = [
+        b"EHLO auteur.test\r\n",
+        f"XCLIENT ADDR={client} NAME=[UNAVAILABLE]\r\n".encode(),
         b"EHLO auteur.test\r\n",
         f"MAIL FROM:<{return_address}> BODY=8BITMIME\r\n".encode(),
         f"RCPT TO:<{recipient}>\r\n".encode(),

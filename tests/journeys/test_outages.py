@@ -267,6 +267,12 @@ async def test_uidvalidity_changes(
         assert len(dovecot.received()) == 1, "it waits in INBOX"
         assert len(smtp_server.accepted) == 60
 
+        shown = await relais.verb("mailbox")
+        assert "HALTED" in shown
+        await relais.verb("mailbox", "resume", "--reason", "the host has moved our mailbox")
+        await smtp_server.wait_accepted(120)
+        assert "HALTED" not in await relais.verb("mailbox")
+
 
 async def test_a_copy_in_doubt_is_resent_once_and_byte_identical(
     tmp_path: Path, database: Database, dovecot: Dovecot, smtp_server: SmtpServer

@@ -3,8 +3,10 @@
     smtp_port          submission from the loopback, no questions asked
     submission_port    STARTTLS, then AUTH (names and passwords are Dovecot's)
     submissions_port   implicit TLS, then AUTH
-    inbound_port       where strangers write to the lists; it adds what the host
-                       adds, an Authentication-Results field that says "pass"
+    inbound_port       where the world writes to the lists. Clients say by XCLIENT
+                       from which address they come; the host adds what it found
+                       out, Authentication-Results: "pass" for AUTHORS_NETWORK,
+                       where the authors' providers are, nothing for others
     providers_port     the members' providers themselves
 
 Mail for LISTS goes to Dovecot's catch-all. All other mail goes over SMTP to the
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 LISTS = "listes.test"
 HOST = "mx.hote.test"  # Also the authserv-id of Authentication-Results.
 PROVIDERS = "mx.fournisseurs.test"
+# Reserved for documentation (RFC 5737): public addresses that nobody has.
+AUTHORS_NETWORK = "203.0.113."
 
 MAIN = """
 compatibility_level = 3.6
@@ -108,6 +112,8 @@ MASTER = """
   -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
 127.0.0.1:{inbound_port} inet n - n - - smtpd
   -o syslog_name=postfix/inbound
+  -o smtpd_authorized_xclient_hosts=127.0.0.0/8
+  -o smtpd_relay_restrictions=reject_unauth_destination
   -o {{ smtpd_recipient_restrictions = reject_unauth_destination,
        check_policy_service {{ inet:127.0.0.1:{policy_port}, policy_context=inbound }} }}
 127.0.0.1:{providers_port} inet n - n - - smtpd
@@ -226,6 +232,8 @@ class _PolicyConversation(socketserver.StreamRequestHandler):
 
     def _action(self, asked: dict[str, str]) -> str:
         if asked["policy_context"] == "inbound":
+            if not asked["client_address"].startswith((AUTHORS_NETWORK, "127.")):
+                return f"PREPEND Authentication-Results: {HOST}; spf=none"
             domain = asked["sender"].rpartition("@")[2]
             return (
                 f"PREPEND Authentication-Results: {HOST}; dmarc=pass"

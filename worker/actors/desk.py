@@ -14,7 +14,7 @@ from worker.mail.copy import Template, read_template
 from worker.mail.reply import Reply, Stage
 from worker.mail.return_address import Purpose, Tokens, subscriber_number
 from worker.policy.schedule import account_pause
-from worker.store import limits, postings
+from worker.store import limits, notices, postings
 from worker.store.database import borrowed
 from worker.submission.connect import open_session
 from worker.submission.session import Envelope, Session
@@ -44,7 +44,7 @@ class Copy:
 @dataclass(frozen=True, slots=True)
 class _Frozen:
     template: Template
-    list_id: int
+    list_id: int | None  # None: a notice, which has no link to leave.
     key_id: str
 
 
@@ -67,7 +67,7 @@ class Desk:
         self._domain = domain
         self.chance = chance
         self.metrics = metrics
-        self._templates: OrderedDict[int, _Frozen] = OrderedDict()
+        self._templates: OrderedDict[int, _Frozen] = OrderedDict()  # Of postings; notices go once.
         self._door = asyncio.Lock()
         self._proved = False
 
@@ -132,15 +132,25 @@ class Desk:
 
     async def copy_of(self, claim: Claim) -> Copy:
         """Render the copy of *claim*; the same bytes each time. May raise StoreLost."""
-        frozen = self._templates.get(claim.posting_id) or await self._load(claim.posting_id)
+        frozen = await self._frozen(claim)
         sign, key = self._tokens.sign, frozen.key_id
         reference = sign(Purpose.RETURN, claim.delivery_id, key=key)
-        subscriber = subscriber_number(frozen.list_id, claim.person_id)
-        body = frozen.template.render(
-            reference=reference, unsubscribe=sign(Purpose.UNSUBSCRIBE, subscriber, key=key)
-        )
+        unsubscribe = b""
+        if frozen.list_id is not None and claim.person_id is not None:
+            subscriber = subscriber_number(frozen.list_id, claim.person_id)
+            unsubscribe = sign(Purpose.UNSUBSCRIBE, subscriber, key=key)
+        body = frozen.template.render(reference=reference, unsubscribe=unsubscribe)
         return_address = f"return-{reference.decode()}@{self._domain}"
         return Copy(claim, Envelope(return_address, claim.address, len(body)), body)
+
+    async def _frozen(self, claim: Claim) -> _Frozen:
+        if claim.posting_id is not None:
+            return self._templates.get(claim.posting_id) or await self._load(claim.posting_id)
+        if claim.notice_id is None:
+            raise LookupError(f"delivery {claim.delivery_id} is of no posting and no notice")
+        async with borrowed(self._pool) as db:
+            row = await notices.frozen(db, claim.notice_id)
+        return _Frozen(read_template(row.template), None, row.key_id)
 
     async def _load(self, posting_id: int) -> _Frozen:
         async with borrowed(self._pool) as db:

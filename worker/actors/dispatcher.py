@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.actors.recheck import recheck
 from worker.policy.room import next_window, room_for
-from worker.store import deliveries, limits
+from worker.store import deliveries, limits, rechecks
 from worker.store.deliveries import DeliveryState, Settlement
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from worker.actors.mailbox import Mailbox
     from worker.actors.signals import Signals
     from worker.config import Account
+    from worker.policy.room import Room
     from worker.store.database import Connection, Reconnecting
     from worker.store.deliveries import Claim
     from worker.telemetry.metrics import Metrics
@@ -37,6 +39,7 @@ async def run_dispatcher(
     *,
     account: Account,
     worker_id: str,
+    domain: str,
     db: Reconnecting,
     ledger: Ledger,
     signals: Signals,
@@ -50,9 +53,11 @@ async def run_dispatcher(
     while not signals.stopping:
         try:
             connection = await db.connection()
-            claimed = await claim_affordable(
-                connection, worker_id, account.name, at_most=window - len(claims)
+            room_left = window - len(claims)
+            await recheck_due(
+                connection, account.name, domain=domain, at_most=room_left, metrics=metrics
             )
+            claimed = await claim_affordable(connection, worker_id, account.name, at_most=room_left)
             metrics.actor_succeeded("dispatcher")
             if not claimed:
                 await signals.wait("delivery", await _sleep_seconds(connection, account.name))
@@ -78,13 +83,34 @@ async def claim_affordable(
         return []
     async with db.transaction():
         locked = await limits.lock(db, account)
-        uses = await limits.usage(db, account) if locked else []
-        room = room_for(await limits.providers(db), uses, at_most=at_most)
+        room = await _room(db, account, at_most=at_most, has_limits=locked)
         if room.in_all == 0 or not room.by_provider:
             return []
         return await deliveries.claim(
             db, worker_id, account, room=room.by_provider, at_most=room.in_all
         )
+
+
+async def recheck_due(
+    db: Connection, account: str, *, domain: str, at_most: int, metrics: Metrics
+) -> None:
+    """Ask the lists of old postings again, as far as their copies could be claimed now.
+
+    Without the locks of the limits: a list's query may take long, and must not
+    hold up another process.
+    """
+    if not await rechecks.any_stale(db) or await limits.seconds_paused(db, account) is not None:
+        return
+    room = await _room(db, account, at_most=at_most, has_limits=True)
+    if room.in_all == 0:
+        return
+    for posting_id in await rechecks.stale(db, room=room.by_provider, at_most=room.in_all):
+        await recheck(db, posting_id, domain=domain, metrics=metrics)
+
+
+async def _room(db: Connection, account: str, *, at_most: int, has_limits: bool) -> Room:
+    uses = await limits.usage(db, account) if has_limits else []
+    return room_for(await limits.providers(db), uses, at_most=at_most)
 
 
 async def _sleep_seconds(db: Connection, account: str) -> float:

@@ -12,7 +12,7 @@ import structlog
 
 from worker.policy.outcome import DeliveryResult
 from worker.policy.schedule import EXPIRES_AFTER
-from worker.store import deliveries, leases, limits, postings
+from worker.store import authors, deliveries, leases, limits, postings
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -54,10 +54,13 @@ async def sweep(db: Reconnecting, *, in_doubt_after: timedelta, metrics: Metrics
     for delivery_id in await deliveries.expire(connection, after=EXPIRES_AFTER):
         metrics.finished(DeliveryResult.EXPIRED)
         log.info("delivery.expired", delivery_id=delivery_id)
+    cancelled = await deliveries.cancel_stopped(connection)
+    metrics.finished(DeliveryResult.CANCELLED, len(cancelled))
     for posting_id in await postings.finish(connection):
         log.info("posting.finished", posting_id=posting_id)
     await limits.forget_bins(connection)
     await leases.forget_dead(connection)
+    await authors.forget_old(connection)
 
 
 async def run_heartbeat(

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.errors import StoreLost
-from worker.mail.address import local_part_of
 from worker.mail.dsn import Kind, read_return
+from worker.mail.envelope import envelope_recipients
 from worker.mail.header import read_message
 from worker.mail.return_address import Purpose, read_service_address
-from worker.mail.trace import envelope_recipient, recipients_of_our_domain
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome, DeliveryResult
 from worker.store import arrivals, deliveries
 from worker.store.database import borrowed
 
 if TYPE_CHECKING:
-    from worker.actors.mediator import Office
+    from worker.actors.office import Office
     from worker.actors.signals import Signals
     from worker.mail.dsn import RecipientReport, Return
     from worker.store.arrivals import Arrival
@@ -109,11 +108,13 @@ async def _delivery_named(
 
 
 def _return_tokens(arrival: Arrival, *, office: Office) -> list[str]:
-    message = read_message(arrival.raw)
-    domain = office.site.domain
-    named = envelope_recipient(message, headers=office.mailbox.recipient_headers, domain=domain)
-    addresses = [named] if named else recipients_of_our_domain(message, domain)
-    services = (read_service_address(local_part_of(a, domain) or "") for a in addresses)
+    local_parts = envelope_recipients(
+        read_message(arrival.raw),
+        host=office.mailbox.recipe,
+        domain=office.site.domain,
+        account=office.mailbox.endpoint.user,
+    )
+    services = map(read_service_address, local_parts)
     return [s.token for s in services if s is not None and s.purpose is Purpose.RETURN]
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 AUTHSERV_ID = "mx.host.example"
 _HOST = "127.0.0.1"
+_CLIENT = "192.0.2.25"  # What the host saw of an author's provider; nobody has it (RFC 5737).
 _LARGEST_BYTES = 50 * 1024 * 1024
 _TIDIES_UP_AFTER = 3  # Refusals, until the owner of a full mailbox notices.
 _REPORT_SECONDS = 0.4  # A host tries for a while before it reports.
@@ -188,7 +189,10 @@ def _trace_fields(return_address: str, recipient: str) -> bytes:
         f"Return-Path: <{return_address}>",
         f"Delivered-To: {recipient}",
         f"Authentication-Results: {AUTHSERV_ID}; {results}",
-        f"Received: by {AUTHSERV_ID} for <{recipient}>; {formatdate()}",
+        (
+            f"Received: from mail.{domain or AUTHSERV_ID} (mail [{_CLIENT}])"
+            f" by {AUTHSERV_ID} with ESMTP for <{recipient}>; {formatdate()}"
+        ),
     )
     return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 

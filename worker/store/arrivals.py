@@ -50,10 +50,11 @@ class Arrival:
 
 
 REMEMBER_MAILBOX = """
-    INSERT INTO relais.mailbox AS known (account, folder, uidvalidity) VALUES ($1, $2, $3)
+    INSERT INTO relais.mailbox AS known (account, folder, uidvalidity, found_uidvalidity)
+    VALUES ($1, $2, $3, $3)
         ON CONFLICT (account, folder) DO UPDATE
        SET halted = known.halted OR known.uidvalidity <> excluded.uidvalidity,
-           seen_at = clock_timestamp()
+           found_uidvalidity = excluded.uidvalidity, seen_at = clock_timestamp()
  RETURNING NOT halted
 """
 
@@ -65,6 +66,45 @@ async def may_take(db: Connection, account: str, folder: str, uidvalidity: int) 
     under new numbers would go out again (reliability: fault 34).
     """
     return bool(await db.fetchval(REMEMBER_MAILBOX, account, folder, uidvalidity))
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxFolder:
+    """A folder that messages are taken from, and whether they are."""
+
+    account: str
+    folder: str
+    uidvalidity: int
+    found_uidvalidity: int | None
+    halted: bool
+    seen_at: datetime
+
+
+MAILBOXES = """
+    SELECT account, folder, uidvalidity, found_uidvalidity, halted, seen_at
+      FROM relais.mailbox ORDER BY account, folder
+"""
+
+
+async def mailboxes(db: Connection) -> list[MailboxFolder]:
+    """Return every folder that messages were ever taken from."""
+    return [MailboxFolder(**row) for row in await db.fetch(MAILBOXES)]
+
+
+RESUME = """
+    UPDATE relais.mailbox SET halted = false, uidvalidity = found_uidvalidity
+     WHERE halted AND found_uidvalidity IS NOT NULL
+ RETURNING account, folder
+"""
+
+
+async def resume(db: Connection) -> list[str]:
+    """Take messages again from every halted folder; return which.
+
+    Whatever lies in INBOX under new numbers is taken anew; what was posted
+    before is known by its fingerprint.
+    """
+    return [f"{row['account']} {row['folder']}" for row in await db.fetch(RESUME)]
 
 
 KNOWN = """
@@ -242,7 +282,8 @@ async def settle(
 
 POSTPONE = """
     UPDATE relais.arrival
-       SET due_at = relais.now() + $3, reason = $4, worker_id = NULL, attempts = 0
+       SET due_at = relais.now() + $3, reason = $4, worker_id = NULL, attempts = 0,
+           waits_since = coalesce(waits_since, relais.now())
      WHERE arrival_id = $1 AND worker_id = $2
 """
 
@@ -252,6 +293,28 @@ async def postpone(
 ) -> None:
     """Let an arrival wait, for a query that fails now; this is no crash."""
     await db.execute(POSTPONE, arrival.arrival_id, worker_id, delay, reason)
+
+
+TO_BE_TOLD = """
+    SELECT told_at IS NULL AND waits_since <= relais.now() - $2::interval
+      FROM relais.arrival WHERE arrival_id = $1
+"""
+
+
+async def is_to_be_told(db: Connection, arrival_id: int, *, after: timedelta) -> bool:
+    """Return whether an arrival has waited so long that its author should hear of it."""
+    return bool(await db.fetchval(TO_BE_TOLD, arrival_id, after))
+
+
+TOLD = """
+    UPDATE relais.arrival SET told_at = relais.now()
+     WHERE arrival_id = $1 AND told_at IS NULL RETURNING true
+"""
+
+
+async def told(db: Connection, arrival_id: int) -> bool:
+    """Note that the author was told that it waits. False if that was done before."""
+    return await db.fetchval(TOLD, arrival_id) is not None
 
 
 NEXT_DUE = """

@@ -48,6 +48,13 @@ LOST = (
     asyncpg.CannotConnectNowError,
 )
 
+# Nothing that our own server says of a statement.
+_OF_A_SESSION = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+)
 
 # It answers, and will go on answering so until a person has mended something.
 _REFUSED = (
@@ -103,7 +110,11 @@ async def close_pool(pool: Pool) -> None:
 
 @asynccontextmanager
 async def borrowed(pool: Pool) -> AsyncIterator[Connection]:
-    """Lend one connection. StoreLost for whatever the server's absence raises."""
+    """Lend one connection. StoreLost for whatever the server's absence raises.
+
+    Also for that of a server behind ours, unless failed_query() was asked before:
+    waiting is then the mild answer.
+    """
     try:
         async with pool.acquire(timeout=CONNECT_SECONDS) as db:
             yield db
@@ -113,9 +124,26 @@ async def borrowed(pool: Pool) -> AsyncIterator[Connection]:
 
 def failed_query(name: str, error: asyncpg.PostgresError) -> WorkerError:
     """Tell an admin's query that fails, or takes too long, from a database that goes away."""
-    if isinstance(error, LOST):
+    # These queries run read-only on purpose: one that writes is wrong, and our
+    # server is no standby because of it.
+    writes = isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+    if isinstance(error, LOST) and not writes and not is_foreign(error):
         return StoreLost(f"the database was lost: {error!r}")
     return QueryFailed(f"the query of {name} fails: {error}")
+
+
+def is_foreign(error: Exception) -> bool:
+    """Tell whether *error* is of a server behind ours, as postgres_fdw passes it on.
+
+    A member database that is down is no reason to think that ours is: all other
+    lists would wait for it. Whoever ends our session says so with FATAL, and
+    asyncpg, when it finds the session ended, with nothing; only a statement that
+    fails in a healthy session is an ERROR, and of a connection that can only be
+    one to another server. The rest is told by the function that raised it.
+    """
+    if not isinstance(error, asyncpg.PostgresError) or error.severity_en != "ERROR":
+        return False
+    return isinstance(error, _OF_A_SESSION) or str(error.server_source_function).startswith("pgfdw")
 
 
 class Reconnecting:

@@ -39,11 +39,12 @@ class DeliveryState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery that this worker holds, with its token."""
+    """A delivery that this worker holds, with its token; of a posting or of a notice."""
 
     delivery_id: int
-    posting_id: int
-    person_id: int
+    posting_id: int | None
+    notice_id: int | None
+    person_id: int | None  # Of a posting's only.
     address: str
     provider: str
     attempts: int  # This one included.
@@ -55,8 +56,8 @@ CLAIM = """
         SELECT q.delivery_id
           FROM unnest($3::text[], $4::integer[]) AS affordable(provider, room)
          CROSS JOIN LATERAL (
-               SELECT x.delivery_id, row_number() OVER () AS turn
-                 FROM (SELECT d.delivery_id
+               SELECT x.delivery_id, x.posting_id, row_number() OVER () AS turn
+                 FROM (SELECT d.delivery_id, d.posting_id
                          FROM relais.delivery d
                         WHERE d.provider = affordable.provider
                           AND d.state IN ('queued', 'deferred')
@@ -64,6 +65,9 @@ CLAIM = """
                         ORDER BY d.due_at, d.delivery_id
                         LIMIT affordable.room
                           FOR UPDATE SKIP LOCKED) x) q
+          LEFT JOIN relais.posting o ON o.posting_id = q.posting_id
+         WHERE o.posting_id IS NULL
+            OR o.state = 'open' AND o.fresh_until > (SELECT relais.now())
          ORDER BY q.turn
          LIMIT $5
     )
@@ -72,7 +76,7 @@ CLAIM = """
            tried_since = coalesce(d.tried_since, t.now)
       FROM due, (SELECT relais.now() AS now) t
      WHERE d.delivery_id = due.delivery_id
- RETURNING d.delivery_id, d.posting_id, d.person_id, d.address, d.provider, d.attempts,
+ RETURNING d.delivery_id, d.posting_id, d.notice_id, d.person_id, d.address, d.provider, d.attempts,
            t.now - d.tried_since AS tried_for
 """
 
@@ -87,7 +91,8 @@ async def claim(
 ) -> list[Claim]:
     """Claim what is due: at most ``room[provider]`` each, providers in turn.
 
-    The caller holds the locks of the limits that *room* was computed from.
+    What belongs to a posting that is held, stopped or stale (worker/store/rechecks.py)
+    is left. The caller holds the locks of the limits that *room* was computed from.
     """
     rows = await db.fetch(
         CLAIM, worker_id, account, list(room), [min(n, at_most) for n in room.values()], at_most
@@ -208,16 +213,38 @@ async def release_dead(db: Connection) -> tuple[int, int]:
 
 
 RESEND = """
-    UPDATE relais.delivery
+    UPDATE relais.delivery d
        SET state = 'queued', resends = 1, worker_id = NULL, due_at = relais.now()
-     WHERE state = 'in_doubt' AND resends = 0 AND marked_at <= relais.now() - $1::interval
- RETURNING delivery_id
+     WHERE d.state = 'in_doubt' AND d.resends = 0 AND d.marked_at <= relais.now() - $1::interval
+       AND NOT EXISTS (SELECT FROM relais.posting o
+                        WHERE o.posting_id = d.posting_id
+                          AND (NOT o.resend_doubtful OR o.state = 'stopped'))
+ RETURNING d.delivery_id
 """
 
 
 async def resend_doubtful(db: Connection, *, after: timedelta) -> list[int]:
-    """Queue once more what has been in doubt for *after*; a second doubt stays parked."""
+    """Queue once more what has been in doubt for *after*.
+
+    A second doubt stays parked, and so does the first one of a list that wants it so.
+    """
     return [row["delivery_id"] for row in await db.fetch(RESEND, after)]
+
+
+# What a dead worker held, or a host deferred, when somebody stopped the posting.
+CANCEL_STOPPED = """
+    UPDATE relais.delivery d
+       SET state = 'cancelled', settled_at = relais.now(), reply = 'stopped', worker_id = NULL
+      FROM relais.posting o
+     WHERE o.posting_id = d.posting_id AND o.state = 'stopped'
+       AND d.state IN ('queued', 'deferred')
+ RETURNING d.delivery_id
+"""
+
+
+async def cancel_stopped(db: Connection) -> list[int]:
+    """Cancel what waits of postings that were stopped meanwhile."""
+    return [row["delivery_id"] for row in await db.fetch(CANCEL_STOPPED)]
 
 
 EXPIRE = """

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.store.lists import as_json
+from worker.store.lists import as_json, asking_views
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from worker.policy.expansion import ListAddress
     from worker.store.database import Connection
@@ -99,18 +99,16 @@ async def judge(
     QueryCanceledError after *patience* among them.
     """
     await db.execute(CREATE_LISTED)
-    milliseconds = str(int(patience.total_seconds() * 1000))
-    await db.fetchval("SELECT set_config('statement_timeout', $1, true)", milliseconds)
-    await db.execute(
-        JUDGE,
-        address.definition.view,
-        as_json(address.parts),
-        list_id,
-        fingerprint,
-        domain,
-        timeout=patience.total_seconds() + 10,
-    )
-    await db.fetchval("SELECT set_config('statement_timeout', '0', true)")
+    async with asking_views(db, patience):
+        await db.execute(
+            JUDGE,
+            address.definition.view,
+            as_json(address.parts),
+            list_id,
+            fingerprint,
+            domain,
+            timeout=patience.total_seconds() + 10,
+        )
     row = await db.fetchrow(COUNT)
     return Roll(**row)  # type: ignore[arg-type]  # an aggregate always has its one row
 
@@ -147,28 +145,84 @@ async def deliver(db: Connection, posting_id: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why one row of a view is in or out."""
+    """How one row of a view was judged, and by what; what does not apply is None."""
 
     address: str
     provider: str
     verdict: str
+    key: str | None  # Whose row it is.
+    flaw: str | None  # Of an unusable address.
+    reason: str | None  # These four of the oldest suppression.
+    source: str | None
+    since: datetime | None
+    everywhere: bool | None
+    same_person: str | None  # Of a duplicate: where the same person is written to,
+    same_address: str | None  # or else the key of who shares the address.
 
 
+# Those who get nothing come first: it is them that people ask about. A person's
+# first row may itself be a duplicate, of someone who shares the address.
 VERDICTS = """
-    SELECT coalesce(l.address, '') AS address,
-           relais.provider_of(coalesce(l.address, '')) AS provider, l.verdict
-      FROM listed l ORDER BY l.verdict, lower(l.address) LIMIT $1
+    WITH shown AS MATERIALIZED (
+        SELECT l.address, l.key, l.verdict FROM listed l
+         ORDER BY l.verdict = 'recipient', l.verdict, lower(coalesce(l.address, '')), l.key
+         LIMIT $1
+    ), person AS (
+        SELECT DISTINCT ON (l.key) l.key, l.address, l.verdict FROM listed l
+         WHERE l.verdict IN ('recipient', 'duplicate')
+         ORDER BY l.key, l.verdict DESC, l.address
+    ), mailbox AS (
+        SELECT lower(l.address) AS address, min(l.key) AS key FROM listed l
+         WHERE l.verdict = 'recipient' GROUP BY 1
+    )
+    SELECT coalesce(s.address, '') AS address,
+           coalesce(d.provider, 'other') AS provider, s.verdict, s.key,
+           CASE WHEN s.verdict <> 'unusable' THEN NULL
+                WHEN coalesce(s.address, '') = '' THEN 'empty'
+                WHEN lower(split_part(s.address, '@', 2)) = $3 THEN 'ours'
+                WHEN s.address ~ '@[^@]*[,;/[:space:]][^@]*@' THEN 'several'
+                WHEN octet_length(s.address) <> length(s.address) THEN 'not_ascii'
+                WHEN s.address ~ '[<>()"]' THEN 'decorated'
+                WHEN s.address ~ '[[:space:]]' THEN 'blank'
+                WHEN length(s.address) > 254 OR position('@' IN s.address) > 65 THEN 'too_long'
+                WHEN s.address !~ '@' THEN 'no_at'
+                WHEN s.address ~ '@.*@' THEN 'two_ats'
+                WHEN split_part(s.address, '@', 2) !~ '[.]' THEN 'no_dot'
+                ELSE 'malformed' END AS flaw,
+           kept.reason, kept.source, kept.since, kept.everywhere,
+           CASE WHEN s.verdict = 'duplicate'
+                 AND (person.verdict = 'recipient' OR mailbox.key IS NULL)
+                THEN person.address END AS same_person,
+           CASE WHEN s.verdict = 'duplicate' AND person.verdict <> 'recipient'
+                THEN mailbox.key END AS same_address
+      FROM shown s
+      LEFT JOIN person ON person.key = s.key
+      LEFT JOIN mailbox ON mailbox.address = lower(s.address)
+      LEFT JOIN relais.provider_domain d ON d.domain = lower(split_part(s.address, '@', 2))
+      LEFT JOIN LATERAL (
+           SELECT q.reason::text, q.source, q.since, q.list_id IS NULL AS everywhere
+             FROM (SELECT x.* FROM relais.person p JOIN relais.suppression x USING (person_id)
+                    WHERE p.key = s.key
+                    UNION ALL
+                   SELECT x.* FROM relais.suppression x WHERE x.address = lower(s.address)) q
+            WHERE s.verdict = 'suppressed' AND (q.list_id = $2 OR q.list_id IS NULL)
+            ORDER BY q.since LIMIT 1) kept ON true
+     ORDER BY s.verdict = 'recipient', s.verdict, lower(coalesce(s.address, '')), s.key
 """
 
 
-async def verdicts(db: Connection, *, at_most: int) -> list[Verdict]:
-    """Return how the rows in *listed* were judged, for people to read."""
-    return [Verdict(**row) for row in await db.fetch(VERDICTS, at_most)]
+async def verdicts(
+    db: Connection, *, list_id: int | None, domain: str, at_most: int
+) -> list[Verdict]:
+    """Return how the first rows in *listed* were judged, and why, for people to read."""
+    return [Verdict(**row) for row in await db.fetch(VERDICTS, at_most, list_id, domain)]
 
 
 BY_PROVIDER = """
-    SELECT relais.provider_of(l.address) AS provider, count(*) AS recipients
-      FROM listed l WHERE l.verdict = 'recipient' GROUP BY 1 ORDER BY 2 DESC, 1
+    SELECT coalesce(d.provider, 'other') AS provider, count(*) AS recipients
+      FROM listed l
+      LEFT JOIN relais.provider_domain d ON d.domain = lower(split_part(l.address, '@', 2))
+     WHERE l.verdict = 'recipient' GROUP BY 1 ORDER BY 2 DESC, 1
 """
 
 

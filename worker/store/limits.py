@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from worker.errors import ConfigError
 from worker.policy.limit import Limit
+from worker.store import audit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -102,8 +103,6 @@ SET = """
            set_by = excluded.set_by, reason = excluded.reason
 """
 
-AUDIT = "INSERT INTO relais.audit (at, who, what, reason) VALUES (relais.now(), $1, $2, $3)"
-
 
 async def set_limit(
     db: Connection,
@@ -117,7 +116,7 @@ async def set_limit(
     """Set one rule of a scope; a rule for another period stays beside it."""
     await _set(db, limit, account, provider, who=who, reason=reason)
     what = f"limit {account or ''}{'/' if account and provider else ''}{provider or ''} = {limit}"
-    await db.execute(AUDIT, who, what, reason)
+    await audit.record(db, who=who, what=what, reason=reason)
 
 
 async def _set(

@@ -66,13 +66,13 @@ async def pauses(db: Connection) -> dict[str, datetime]:
 
 @dataclass(frozen=True, slots=True)
 class QueuePart:
-    """What is not final of one posting at one provider.
+    """What is not final of one posting at one provider, or of all notices (None).
 
     *nth* is the place of its last queued or deferred delivery in the provider's
     queue, and *due_at* when the last of them is due; 0 and None if all are claimed.
     """
 
-    posting: int
+    posting: int | None
     address: str
     subject: str
     accepted_at: datetime
@@ -85,7 +85,7 @@ class QueuePart:
 
 QUEUE_PARTS = """
     WITH live AS (
-        SELECT d.posting_id, d.provider, d.due_at,
+        SELECT d.posting_id, d.notice_id, d.provider, d.due_at,
                d.state IN ('queued', 'deferred') AS queued,
                d.state IN ('dotting', 'in_doubt') AS doubtful,
                count(*) FILTER (WHERE d.state IN ('queued', 'deferred'))
@@ -93,16 +93,19 @@ QUEUE_PARTS = """
           FROM relais.delivery d
          WHERE d.state IN ('queued', 'claimed', 'dotting', 'in_doubt', 'deferred')
     )
-    SELECT o.posting_id AS posting, l.address, o.subject, o.accepted_at, live.provider,
+    SELECT o.posting_id AS posting, coalesce(l.address, '') AS address,
+           coalesce(o.subject, 'notices') AS subject,
+           min(coalesce(o.accepted_at, n.made_at)) AS accepted_at, live.provider,
            count(*) FILTER (WHERE NOT live.doubtful) AS waiting,
            count(*) FILTER (WHERE live.doubtful) AS in_doubt,
            coalesce(max(live.nth) FILTER (WHERE live.queued), 0) AS nth,
            max(live.due_at) FILTER (WHERE live.queued) AS due_at
       FROM live
-      JOIN relais.posting o USING (posting_id)
-      JOIN relais.list l USING (list_id)
+      LEFT JOIN relais.posting o ON o.posting_id = live.posting_id
+      LEFT JOIN relais.list l ON l.list_id = o.list_id
+      LEFT JOIN relais.notice n ON n.notice_id = live.notice_id
      GROUP BY o.posting_id, l.address, live.provider
-     ORDER BY o.posting_id, live.provider
+     ORDER BY o.posting_id NULLS FIRST, live.provider
 """
 
 

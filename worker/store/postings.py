@@ -1,20 +1,23 @@
 """Postings: one message to one list address.
 
-    state     means                               after a crash
-    open      has deliveries that may leave       unchanged
-    held      waits for a person; no deliveries   unchanged
-    stopped   a person ended it                   unchanged
-    finished  each of its deliveries is final     unchanged
+    state     means                                        after a crash
+    open      has deliveries that may leave                unchanged
+    held      waits for *awaits* (worker/store/decisions)  unchanged
+    stopped   ended before it was finished                 unchanged
+    finished  each of its deliveries is final              unchanged
 
 The key (list, fingerprint) makes a second taking of the same message harmless.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from worker.store.authors import Evidence
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from worker.store.database import Connection
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NewPosting:
-    """What is frozen when a posting is accepted."""
+    """What is frozen when a posting is taken; held if it *awaits* anything."""
 
     list_id: int
     arrival_id: int
@@ -33,15 +36,24 @@ class NewPosting:
     message_id: str
     template: bytes
     key_id: str
-    held_because: str | None
+    size_bytes: int = 0
+    lang: str = "fr"
+    awaits: str | None = None
+    reasons: tuple[str, ...] = ()
+    proof: str = ""
+    evidence: Evidence = field(default_factory=Evidence)
+    resend_doubtful: bool = True
 
 
 ADD = """
     INSERT INTO relais.posting (list_id, arrival_id, fingerprint, state, held_because, author,
                                 subject, message_id, accepted_at, template, key_id, listed,
-                                recipients, suppressed, unusable, duplicates)
-    VALUES ($1, $2, $3, CASE WHEN $4::text IS NULL THEN 'open' ELSE 'held' END, $4, $5, $6, $7,
-            relais.now(), $8, $9, $10, $11, $12, $13, $14)
+                                recipients, suppressed, unusable, duplicates, size_bytes, lang,
+                                awaits, reasons, proof, signed_by, return_path_domain, network,
+                                resend_doubtful)
+    VALUES ($1, $2, $3, CASE WHEN $17::text IS NULL THEN 'open' ELSE 'held' END, $4, $5, $6, $7,
+            relais.now(), $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+            $23)
         ON CONFLICT (list_id, fingerprint) DO NOTHING
  RETURNING posting_id
 """
@@ -54,7 +66,7 @@ async def add(db: Connection, new: NewPosting, roll: Roll) -> int | None:
         new.list_id,
         new.arrival_id,
         new.fingerprint,
-        new.held_because,
+        held_because(new.awaits, new.reasons),
         new.author,
         new.subject,
         new.message_id,
@@ -65,8 +77,105 @@ async def add(db: Connection, new: NewPosting, roll: Roll) -> int | None:
         roll.suppressed,
         roll.unusable,
         roll.duplicates,
+        new.size_bytes,
+        new.lang,
+        new.awaits,
+        new.reasons,
+        new.proof,
+        new.evidence.signed_by,
+        new.evidence.return_path_domain,
+        new.evidence.network,
+        new.resend_doubtful,
     )
     return posting_id
+
+
+def held_because(awaits: str | None, reasons: Sequence[str]) -> str | None:
+    """Say in a few words what a posting waits for, for operators; None if for nothing."""
+    if awaits is None:
+        return None
+    return "; ".join([f"awaits {awaits}", *reasons])
+
+
+# The expansion of one message follows the other: whoever comes second is told
+# by a serialization error, and runs again on what the first has written.
+TAKE = """
+    INSERT INTO relais.message AS m (fingerprint) VALUES ($1)
+        ON CONFLICT (fingerprint) DO UPDATE SET expansions = m.expansions + 1
+"""
+
+
+async def take_turn(db: Connection, fingerprint: bytes) -> None:
+    """Be the only one who expands this message, for any list, until the transaction ends."""
+    await db.execute(TAKE, fingerprint)
+
+
+RESUME = """
+    WITH resumed AS (
+        UPDATE relais.posting o SET state = 'open', awaits = NULL, held_until = NULL,
+               held_because = NULL
+         WHERE o.posting_id = $1 AND o.state = 'held' AND o.awaits = 'release'
+           AND EXISTS (SELECT FROM relais.delivery d WHERE d.posting_id = o.posting_id)
+     RETURNING o.posting_id
+    ), due AS (
+        UPDATE relais.delivery d SET due_at = relais.now()
+          FROM resumed
+         WHERE d.posting_id = resumed.posting_id AND d.state IN ('queued', 'deferred')
+    )
+    SELECT pg_notify('relais', 'delivery') FROM resumed
+"""
+
+
+async def resume(db: Connection, posting_id: int) -> bool:
+    """Let a posting go on that was held under way; False if it has no deliveries yet."""
+    return await db.fetchrow(RESUME, posting_id) is not None
+
+
+OPEN = """
+    UPDATE relais.posting
+       SET state = 'open', awaits = NULL, held_until = NULL, held_because = NULL, listed = $2,
+           recipients = $3, suppressed = $4, unusable = $5, duplicates = $6,
+           fresh_until = relais.now() + interval '12 hours'
+     WHERE posting_id = $1 AND state = 'held' AND awaits = 'release'
+ RETURNING posting_id
+"""
+
+
+async def release(db: Connection, posting_id: int, roll: Roll) -> bool:
+    """Open a posting that everybody has agreed to; False if it waits no more."""
+    return (
+        await db.fetchval(
+            OPEN,
+            posting_id,
+            roll.listed,
+            roll.recipients,
+            roll.suppressed,
+            roll.unusable,
+            roll.duplicates,
+        )
+        is not None
+    )
+
+
+LISTED_LAST = """
+    SELECT listed FROM relais.posting
+     WHERE list_id = $1 AND state IN ('open', 'finished') ORDER BY posting_id DESC LIMIT 1
+"""
+
+
+async def listed_last(db: Connection, list_id: int) -> int | None:
+    """Return how many rows the list had at the last posting that went out."""
+    rows: int | None = await db.fetchval(LISTED_LAST, list_id)
+    return rows
+
+
+FINGERPRINT = "SELECT fingerprint FROM relais.posting WHERE posting_id = $1"
+
+
+async def fingerprint_of(db: Connection, posting_id: int) -> bytes:
+    """Return the fingerprint of a posting."""
+    mark: bytes = await db.fetchval(FINGERPRINT, posting_id)
+    return mark
 
 
 EXISTS = "SELECT EXISTS (SELECT FROM relais.posting WHERE list_id = $1 AND fingerprint = $2)"
@@ -124,6 +233,12 @@ class PostingSummary:
     subject: str
     state: str
     held_because: str | None
+    awaits: str | None
+    reasons: list[str]
+    held_until: datetime | None
+    proof: str
+    ended_because: str | None
+    decided_by: str | None
     accepted_at: datetime
     finished_at: datetime | None
     listed: int
@@ -142,7 +257,8 @@ class PostingSummary:
 
 SUMMARIES = """
     SELECT o.posting_id AS posting, l.address, o.author, o.subject, o.state, o.held_because,
-           o.accepted_at, o.finished_at, o.listed, o.recipients, o.suppressed, o.unusable,
+           o.awaits, o.reasons, o.held_until, o.proof, o.ended_because, o.decided_by, o.accepted_at,
+           o.finished_at, o.listed, o.recipients, o.suppressed, o.unusable,
            c.handed_over, c.bounced, c.refused, c.deferred, c.in_doubt, c.cancelled, c.expired,
            c.waiting
       FROM relais.posting o

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 Actor = Literal[
     "fetcher",
     "mediator",
+    "holds",
     "dispatcher",
     "submitter",
     "return_handler",

@@ -71,7 +71,6 @@ async def posted(
             message_id="<1@example.org>",
             template=freeze(b"Subject: Bonjour\r\n", b"Bonjour\r\n"),
             key_id="00000000",
-            held_because=None,
         )
         posting_id = await postings.add(db, new, roll)
         if posting_id is None:

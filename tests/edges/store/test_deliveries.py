@@ -98,6 +98,7 @@ async def test_unsubscribing_closes_the_fence(
     await members(owner, anyone[:2])
     await posted(db)
     [claim] = await claimed(db, "w1")
+    assert claim.person_id is not None
 
     async with db.transaction():
         assert await suppressions.opt_out(db, None, claim.person_id, source="page") == 1

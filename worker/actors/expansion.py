@@ -1,0 +1,245 @@
+"""Expansion: one message to one list becomes a posting, and each recipient a delivery.
+
+One transaction, of which the view sees one moment. What it leaves behind is an
+open posting with all its deliveries, or a held one with none; a crash before
+its end leaves nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import asyncpg
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from worker.actors.office import Verdict
+from worker.mail.footer import Footer
+from worker.mail.list_headers import ListIdentity
+from worker.mail.preparation import fingerprint, message_id, prepare
+from worker.notices.footer import FooterWords, footer_words
+from worker.policy.admission import Action, RollFacts, rails
+from worker.policy.outcome import ArrivalKind, ArrivalOutcome
+from worker.store import expansion, lists, postings
+from worker.store.database import borrowed, failed_query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from worker.actors.admission import Candidate
+    from worker.actors.office import Office
+    from worker.policy.admission import Admission, Reason
+    from worker.policy.expansion import ListAddress
+    from worker.store.database import Connection
+    from worker.store.decisions import HeldPosting
+    from worker.store.expansion import Roll
+
+log = structlog.get_logger()
+
+QUERY_PATIENCE = timedelta(seconds=60)
+
+# Two postings that meet the same new person, or one message, at once: one is
+# run again, and then sees what the other has written.
+CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+_POSTED_BEFORE = Verdict(ArrivalKind.POSTING, ArrivalOutcome.DUPLICATE, "posted before")
+
+
+async def post(
+    candidate: Candidate, admission: Admission, proof: str, *, office: Office
+) -> Verdict:
+    """Write the posting that the chain has let in, open or held; run again on a conflict."""
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(CONFLICTS),
+        stop=stop_after_attempt(10),
+        wait=wait_random_exponential(multiplier=0.05, max=2),
+        reraise=True,
+    ):
+        with attempt:
+            async with borrowed(office.pool) as db:
+                return await _post_once(db, candidate, admission, proof, office=office)
+    raise AssertionError("tenacity ends by returning or raising")  # pragma: no cover
+
+
+async def _post_once(
+    db: Connection, candidate: Candidate, admission: Admission, proof: str, *, office: Office
+) -> Verdict:
+    address, mark = candidate.address, fingerprint(candidate.message)
+    list_id = await lists.remember(db, address)
+    async with db.transaction(isolation="repeatable_read"):
+        await postings.take_turn(db, mark)
+        if await postings.exists(db, list_id, mark):
+            return _POSTED_BEFORE
+        roll = await judged(db, address, list_id, mark, office=office)
+        reasons = (*admission.reasons, *await _rails(db, address, list_id, roll))
+        awaits = "confirmation" if admission.action is Action.CONFIRM else None
+        awaits = awaits or ("moderation" if reasons else None)
+        new = _new_posting(candidate, list_id, mark, proof, awaits, reasons, office=office)
+        posting_id = await postings.add(db, new, roll)
+        if posting_id is None:
+            return _POSTED_BEFORE
+        if awaits is None:
+            await expansion.deliver(db, posting_id)
+        topic = "delivery" if awaits is None else "decision"
+        await db.execute("SELECT pg_notify('relais', $1)", topic)
+    _tell(posting_id, address, roll, awaits=awaits, reasons=reasons)
+    held = postings.held_because(awaits, reasons)
+    return Verdict(ArrivalKind.POSTING, _OUTCOMES[awaits], held)
+
+
+_OUTCOMES = {
+    None: ArrivalOutcome.POSTED,
+    "confirmation": ArrivalOutcome.TO_CONFIRM,
+    "moderation": ArrivalOutcome.HELD,
+}
+
+
+async def judged(
+    db: Connection, address: ListAddress, list_id: int, mark: bytes, *, office: Office
+) -> Roll:
+    """Run the list's query, in the caller's transaction. QueryFailed says what is wrong."""
+    try:
+        return await expansion.judge(
+            db,
+            address,
+            list_id=list_id,
+            fingerprint=mark,
+            domain=office.site.domain,
+            patience=QUERY_PATIENCE,
+        )
+    except CONFLICTS:
+        raise
+    except asyncpg.PostgresError as error:
+        raise failed_query(address.local_part, error) from error
+
+
+async def _rails(
+    db: Connection,
+    address: ListAddress,
+    list_id: int,
+    roll: Roll,
+    approved: Iterable[str] = (),
+) -> tuple[Reason, ...]:
+    last = await postings.listed_last(db, list_id)
+    facts = RollFacts(roll.listed, roll.recipients, address.definition.max_recipients, last)
+    return rails(facts, approved=approved)
+
+
+async def release(
+    db: Connection, held: HeldPosting, address: ListAddress, *, office: Office
+) -> tuple[Reason, ...]:
+    """Open a held posting with a delivery for each recipient of this moment.
+
+    Returns the rails that stop it now and that nobody has waved through; then
+    nothing was changed. The caller's transaction is REPEATABLE READ and has
+    locked the posting.
+    """
+    if await postings.resume(db, held.posting_id):
+        return ()  # It was under way: its deliveries wait, and are checked before they leave.
+    mark = await postings.fingerprint_of(db, held.posting_id)
+    await postings.take_turn(db, mark)
+    roll = await judged(db, address, held.list_id, mark, office=office)
+    reasons = await _rails(db, address, held.list_id, roll, held.approved)
+    if reasons:
+        return reasons
+    if await postings.release(db, held.posting_id, roll):
+        await expansion.deliver(db, held.posting_id)
+        await db.execute("SELECT pg_notify('relais', 'delivery')")
+        _tell(held.posting_id, address, roll, awaits=None, reasons=())
+    return ()
+
+
+def _new_posting(
+    candidate: Candidate,
+    list_id: int,
+    mark: bytes,
+    proof: str,
+    awaits: str | None,
+    reasons: tuple[Reason, ...],
+    *,
+    office: Office,
+) -> postings.NewPosting:
+    message, definition = candidate.message, candidate.address.definition
+    subject = message.first("subject")
+    return postings.NewPosting(
+        list_id=list_id,
+        arrival_id=candidate.arrival.arrival_id,
+        fingerprint=mark,
+        author=candidate.facts.author or "",
+        subject=(subject.text if subject else "")[:500],
+        message_id=message_id(message, domain=office.site.domain),
+        template=_template(candidate, office=office),
+        key_id=office.tokens.key_id,
+        size_bytes=candidate.facts.size,
+        lang=definition.lang,
+        awaits=awaits,
+        reasons=tuple(reason.value for reason in reasons),
+        proof=proof,
+        evidence=candidate.evidence,
+        resend_doubtful=definition.in_doubt == "resend",
+    )
+
+
+def _template(candidate: Candidate, *, office: Office) -> bytes:
+    site, address = office.site, candidate.address
+    identity = ListIdentity(
+        local_part=address.local_part,
+        domain=site.domain,
+        title=address.title,
+        definition=address.definition.name,
+        public_url=site.public_url,
+        help_address=site.help_address,
+        replies_to_list=address.definition.reply_to == "list",
+        has_one_click=address.definition.unsubscribe == "yes",
+    )
+    words = _words(candidate, identity)
+    footer = Footer(words.lines, words.link_label, identity.unsubscribe_url)
+    return prepare(
+        candidate.arrival.raw,
+        identity=identity,
+        # Nobody can answer an author who is not one; then the list's owner is asked.
+        author=candidate.facts.author or identity.owner_address,
+        footer=footer,
+        now=candidate.arrival.arrived_at,
+    )
+
+
+def _words(candidate: Candidate, identity: ListIdentity) -> FooterWords:
+    definition = candidate.address.definition
+    return footer_words(
+        definition.lang,
+        title=identity.title,
+        also=tuple(title for title in candidate.titles if title != identity.title),
+        why=candidate.address.filled(definition.why or ""),
+        more=candidate.address.filled(definition.footer or ""),
+        replies_to_list=identity.replies_to_list,
+        is_official=definition.unsubscribe == "contact",
+    )
+
+
+def _tell(
+    posting_id: int,
+    address: ListAddress,
+    roll: Roll,
+    *,
+    awaits: str | None,
+    reasons: tuple[Reason, ...],
+) -> None:
+    log.info(
+        "posting.held" if awaits else "posting.expanded",
+        posting_id=posting_id,
+        definition=address.definition.name,
+        awaits=awaits,
+        reasons=[reason.value for reason in reasons],
+        listed=roll.listed,
+        recipients=roll.recipients,
+        suppressed=roll.suppressed,
+        unusable=roll.unusable,
+        duplicates=roll.duplicates,
+    )

@@ -1,0 +1,229 @@
+"""Holds: postings that wait for somebody are asked about, released, ended, and told of.
+
+    a posting that                            becomes
+    awaits somebody who was not asked         asked: decisions and notices in one transaction
+    awaits somebody for too long              stopped: expired
+    everybody has agreed to                   open, with the recipients of this moment
+    ended by somebody else than its author    told to its author, if they are proven
+
+Pages, replies and operators only write down an answer; all mail about it is
+written here, once, in the transaction that changes the posting.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import asyncpg
+import structlog
+
+from worker.actors.expansion import CONFLICTS, release
+from worker.actors.outbox import Outbox
+from worker.errors import QueryFailed, StoreLost
+from worker.mail.answer import beginning_of
+from worker.mail.return_address import Purpose
+from worker.notices import letters
+from worker.policy.admission import (
+    CONFIRM_WITHIN,
+    CONFIRMATIONS_A_DAY,
+    MODERATE_WITHIN,
+    Reason,
+)
+from worker.policy.expansion import ListAddress
+from worker.policy.outcome import NoticeKind
+from worker.store import authors, decisions, lists, notices, postings
+from worker.store.database import borrowed, failed_query
+from worker.store.decisions import Kind
+
+if TYPE_CHECKING:
+    from worker.actors.office import Office
+    from worker.actors.signals import Signals
+    from worker.store.database import Connection
+    from worker.store.decisions import HeldPosting
+
+log = structlog.get_logger()
+
+_LOOK_SECONDS = 5.0  # NOTIFY is a hint; this is the guarantee.
+_QUERY_RETRY = timedelta(minutes=5)
+_VIEW_PATIENCE = timedelta(seconds=20)
+# A flood of forged messages must not become a flood of mail to the moderators.
+_QUESTIONS_A_DAY = 20
+# What is wrong with a list rather than with a message is for those who keep it.
+_FOR_OPERATORS = frozenset(
+    {Reason.EMPTY, Reason.UNREACHABLE, Reason.TOO_MANY, Reason.SHRANK, Reason.GREW}
+)
+
+
+async def run_holds(office: Office, *, signals: Signals) -> None:
+    """Attend to what waits, until the worker stops."""
+    while not signals.stopping:
+        try:
+            if await attend_next(office=office):
+                continue
+            async with borrowed(office.pool) as db:
+                due = await decisions.seconds_until_due(db)
+            office.metrics.actor_succeeded("holds")
+            await signals.wait("decision", min(max(due or _LOOK_SECONDS, 0.1), _LOOK_SECONDS))
+        except StoreLost as lost:
+            log.warning("holds.interrupted", why=str(lost))
+            await signals.sleep(1.0)
+
+
+async def attend_next(*, office: Office) -> bool:
+    """Do what is due for one posting; False if nothing is."""
+    try:
+        async with borrowed(office.pool) as db, db.transaction(isolation="repeatable_read"):
+            posting_id = await decisions.next_to_attend(db)
+            if posting_id is None:
+                return False
+            await _attend(db, await decisions.held(db, posting_id), office=office)
+    except CONFLICTS:
+        log.info("holds.repeated")  # Somebody was faster; what is left is seen next.
+    return True
+
+
+async def _attend(db: Connection, held: HeldPosting, *, office: Office) -> None:
+    match held.awaits:
+        case "release":
+            await _release(db, held, office=office)
+        case "confirmation" | "moderation" if held.held_until is not None:
+            await decisions.end(db, held.posting_id, "expired")
+            log.info("posting.expired", posting_id=held.posting_id, awaited=held.awaits)
+        case "confirmation":
+            await _ask_author(db, held, office=office)
+        case "moderation":
+            await _ask_moderators(db, held, office=office)
+        case _:
+            await _tell_author(db, held, office=office)
+
+
+async def _release(db: Connection, held: HeldPosting, *, office: Office) -> None:
+    """Open a posting; a list that is broken or gone makes it wait, and is told."""
+    try:
+        address = await _address_of(db, held)
+        async with db.transaction():
+            reasons = await release(db, held, address, office=office)
+    except QueryFailed as failure:
+        log.exception("list.query_failed", definition=held.definition, why=str(failure))
+        await decisions.postpone(db, held.posting_id, _QUERY_RETRY)
+        return
+    if reasons:
+        await decisions.await_moderation(db, held.posting_id, [r.value for r in reasons])
+
+
+async def _address_of(db: Connection, held: HeldPosting) -> ListAddress:
+    for definition in await lists.definitions(db):
+        if definition.name == held.definition:
+            return ListAddress(definition, held.parts)
+    raise QueryFailed(f"the list {held.definition} is defined no more")
+
+
+async def _ask_author(db: Connection, held: HeldPosting, *, office: Office) -> None:
+    outbox = Outbox(office.site, office.tokens)
+    pace = await authors.pace(db, held.author, held.list_id)
+    # This one is among those that are about to be asked.
+    if pace.asked_today > CONFIRMATIONS_A_DAY:
+        reasons = [*held.reasons, Reason.ASKED_ENOUGH.value]
+        await decisions.await_moderation(db, held.posting_id, reasons)
+        return
+    [question] = await decisions.ask(
+        db, held.posting_id, Kind.CONFIRM, [held.author], within=CONFIRM_WITHIN
+    )
+    letter = letters.confirmation(
+        outbox.about(held),
+        recipients=held.recipients,
+        size=held.size_bytes,
+        link=outbox.link(Purpose.CONFIRM, question.decision_id),
+        until=question.expires_at.astimezone(),
+    )
+    await outbox.send(
+        db,
+        NoticeKind.CONFIRM,
+        letter,
+        held.author,
+        posting=held,
+        reply=(Purpose.CONFIRM, question.decision_id),
+    )
+    log.info("author.asked", posting_id=held.posting_id)
+
+
+async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) -> None:
+    """Write to each moderator; the first who answers decides."""
+    asked = [
+        address
+        for address in await _moderators(db, held, office=office)
+        if await notices.sent_lately(db, address, NoticeKind.MODERATE, timedelta(days=1))
+        < _QUESTIONS_A_DAY
+    ]
+    questions = await decisions.ask(
+        db, held.posting_id, Kind.MODERATE, asked, within=MODERATE_WITHIN
+    )
+    outbox = Outbox(office.site, office.tokens)
+    last = await postings.listed_last(db, held.list_id)
+    for question in questions:
+        letter = letters.moderation(
+            outbox.about(held),
+            recipients=held.recipients,
+            listed_last=last,
+            size=held.size_bytes,
+            reasons=held.reasons,
+            link=outbox.link(Purpose.MODERATE, question.decision_id),
+            until=question.expires_at.astimezone(),
+            beginning=beginning_of(held.raw) if held.raw is not None else "",
+        )
+        await outbox.send(
+            db,
+            NoticeKind.MODERATE,
+            letter,
+            question.address,
+            posting=held,
+            reply=(Purpose.MODERATE, question.decision_id),
+            attached=held.raw,
+        )
+    if held.proof and held.author:
+        link = outbox.link(Purpose.POSTING, held.posting_id)
+        letter = letters.held(outbox.about(held), moderators=len(questions), link=link)
+        await outbox.send(db, NoticeKind.HELD, letter, held.author, posting=held)
+    log.info("moderators.asked", posting_id=held.posting_id, asked=len(questions))
+
+
+async def _moderators(db: Connection, held: HeldPosting, *, office: Office) -> list[str]:
+    """Return whom to ask: the list's moderators, its owner, or whoever helps at the site.
+
+    A broken query must not keep a posting from being asked about.
+    """
+    asked: list[str] = []
+    owner: str | None = None
+    try:
+        address = await _address_of(db, held)
+        owner = address.definition.owner
+        async with lists.asking_views(db, _VIEW_PATIENCE):
+            asked = await authors.moderators(db, address)
+    except QueryFailed:
+        log.warning("list.undefined", definition=held.definition)
+    except asyncpg.PostgresError as error:
+        failure = failed_query(held.definition, error)
+        if isinstance(failure, StoreLost):
+            raise failure from error
+        log.warning("list.query_failed", definition=held.definition, why=str(failure))
+    keeper = owner or office.site.help_address
+    if not asked or _FOR_OPERATORS & set(held.reasons):
+        asked.append(keeper)
+    return list({address.lower(): address for address in asked}.values())
+
+
+async def _tell_author(db: Connection, held: HeldPosting, *, office: Office) -> None:
+    outbox = Outbox(office.site, office.tokens)
+    about = outbox.about(held)
+    match held.ended_because:
+        case "refused":
+            kind, letter = (
+                NoticeKind.REFUSED,
+                letters.refused(about, reason=held.held_because or ""),
+            )
+        case _:
+            kind, letter = NoticeKind.EXPIRED, letters.expired(about)
+    if held.author:
+        await outbox.send(db, kind, letter, held.author, posting=held, attached=held.raw)
+    await decisions.told(db, held.posting_id)

@@ -1,0 +1,85 @@
+"""The outbox: a notice's words, its links and its envelope become a delivery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from worker.mail.notice import Envelope, write_notice
+from worker.mail.return_address import Purpose
+from worker.notices.letters import About
+from worker.store import notices, overview
+from worker.store.notices import NewNotice
+
+if TYPE_CHECKING:
+    from worker.config import Site
+    from worker.mail.notice import Letter
+    from worker.mail.return_address import Tokens
+    from worker.policy.outcome import NoticeKind
+    from worker.store.database import Connection
+    from worker.store.decisions import HeldPosting
+
+# A moderator's mailbox need not hold more; the page and the folder have it all.
+_ATTACHED_LIMIT_BYTES = 5_000_000
+_PAGES = {Purpose.CONFIRM: "c", Purpose.MODERATE: "m", Purpose.POSTING: "p"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Writes notices in the name of the site."""
+
+    site: Site
+    tokens: Tokens
+
+    def about(self, posting: HeldPosting) -> About:
+        """Return what every letter about *posting* says of it."""
+        return About(
+            lang=posting.lang,
+            author=posting.author or "?",
+            subject=posting.subject,
+            list_address=f"{posting.list_address}@{self.site.domain}",
+            number=posting.posting_id,
+            help_address=self.site.help_address,
+        )
+
+    def link(self, purpose: Purpose, number: int) -> str:
+        """Return the page where *number* is decided or followed."""
+        token = self.tokens.sign(purpose, number).decode("ascii")
+        return f"{self.site.public_url}/{_PAGES[purpose]}/{token}"
+
+    async def send(
+        self,
+        db: Connection,
+        kind: NoticeKind,
+        letter: Letter,
+        recipient: str,
+        *,
+        posting: HeldPosting | None = None,
+        reply: tuple[Purpose, int] | None = None,
+        reply_to: str = "",
+        attached: bytes | None = None,
+    ) -> None:
+        """Queue *letter* in the caller's transaction.
+
+        An answer goes to *reply*, a service address with its number, else to
+        *reply_to*, else to the site's help address.
+        """
+        domain = self.site.domain
+        sender = f"postmaster@{domain}"
+        if reply is not None:
+            purpose, number = reply
+            sender = f"{purpose.value}-{self.tokens.sign(purpose, number).decode('ascii')}@{domain}"
+        if attached is not None and len(attached) > _ATTACHED_LIMIT_BYTES:
+            attached = None
+        envelope = Envelope(
+            sender_name=domain,
+            sender=sender,
+            recipient=recipient,
+            domain=domain,
+            reply_to="" if reply is not None else reply_to or self.site.help_address,
+            in_reply_to=posting.message_id if posting is not None else "",
+        )
+        template = write_notice(letter, envelope, now=await overview.moment(db), attached=attached)
+        posting_id = posting.posting_id if posting is not None else None
+        notice = NewNotice(kind, recipient, template, self.tokens.key_id, posting_id)
+        await notices.send(db, notice)

@@ -1,0 +1,185 @@
+"""Requests: mail to addresses of ours that are no lists.
+
+    unsubscribe-TOKEN          the token is the proof, not the From
+    confirm-TOKEN              an author's answer: did you write this?
+    moderate-TOKEN             a moderator's answer: may it go out?
+    LIST-owner, postmaster ... a human is behind them, and gets it forwarded
+
+A program never confirms and never approves: an out-of-office reply to "answer
+this mail to confirm" would let a forged message out.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from worker.actors.office import Verdict, settle, settle_in, tell
+from worker.actors.outbox import Outbox
+from worker.mail.address import local_part_of, read_author
+from worker.mail.answer import Meaning, read_answer
+from worker.mail.return_address import Purpose, list_and_person
+from worker.mail.trace import is_automatic, is_loop
+from worker.notices import letters
+from worker.policy.outcome import (
+    ArrivalKind,
+    ArrivalOutcome,
+    DeliveryResult,
+    NoticeKind,
+    OptOutMethod,
+)
+from worker.store import arrivals, decisions, notices, suppressions
+from worker.store.database import borrowed
+from worker.store.decisions import Answered, Kind
+
+if TYPE_CHECKING:
+    from worker.actors.office import Office
+    from worker.mail.header import Message
+    from worker.mail.return_address import ServiceAddress
+    from worker.policy.expansion import ListAddress
+    from worker.store.arrivals import Arrival
+    from worker.store.database import Connection
+    from worker.store.decisions import AskedDecision
+
+_KINDS = {Purpose.CONFIRM: Kind.CONFIRM, Purpose.MODERATE: Kind.MODERATE}
+_PURPOSES = {kind: purpose for purpose, kind in _KINDS.items()}
+# RFC 2142, sections 4 and 5, and what programs write to.
+SITE_ROLES = ("postmaster", "abuse", "hostmaster", "webmaster", "mailer-daemon", "root", "bounces")
+_LIST_ROLES = ("-owner", "-request", "-bounces")
+_FORWARDED_A_DAY = 50
+_UNCLEAR_AN_HOUR = 3
+
+
+async def unsubscribe(arrival: Arrival, request: ServiceAddress, *, office: Office) -> None:
+    """Act on mail to ``unsubscribe-TOKEN``."""
+    number = office.tokens.read(Purpose.UNSUBSCRIBE, request.token)
+    if number is None:
+        await settle(arrival, _not_ours(), office=office)
+        return
+    list_id, person_id = list_and_person(number)
+    done = Verdict(ArrivalKind.REQUEST, ArrivalOutcome.UNSUBSCRIBED)
+    async with borrowed(office.pool) as db, db.transaction():
+        new = await suppressions.opt_out(db, list_id, person_id, source=OptOutMethod.MAIL.value)
+        await settle_in(db, arrival, done, office=office)
+    if new is not None:
+        office.metrics.unsubscribed(OptOutMethod.MAIL)
+        office.metrics.finished(DeliveryResult.CANCELLED, new)
+    tell(arrival, done, office=office)
+
+
+async def take_answer(
+    arrival: Arrival, message: Message, request: ServiceAddress, *, office: Office
+) -> None:
+    """Act on mail to ``confirm-TOKEN`` or ``moderate-TOKEN``, if a person wrote it."""
+    rule = is_automatic(message) or is_loop(message, domain=office.site.domain)
+    if rule is not None:
+        dropped = Verdict(ArrivalKind.AUTOMATIC, ArrivalOutcome.DROPPED_AUTOMATIC, rule)
+        await settle(arrival, dropped, office=office)
+        return
+    number = office.tokens.read(request.purpose, request.token)
+    async with borrowed(office.pool) as db, db.transaction():
+        asked = None
+        if number is not None:
+            asked = await decisions.asked(db, number, _KINDS[request.purpose])
+        verdict = _not_ours() if asked is None else await _answer(db, arrival, asked, office=office)
+        await settle_in(db, arrival, verdict, office=office)
+    tell(arrival, verdict, office=office)
+
+
+async def _answer(
+    db: Connection, arrival: Arrival, asked: AskedDecision, *, office: Office
+) -> Verdict:
+    answer = read_answer(arrival.raw)
+    # To answer at all is to confirm; a moderator has to say it.
+    says_yes = answer.meaning is Meaning.YES or (
+        answer.meaning is Meaning.EMPTY and asked.kind is Kind.CONFIRM
+    )
+    if not says_yes and answer.meaning is not Meaning.NO:
+        if asked.is_open:
+            await _say_unclear(db, asked, office=office)
+        return _request(ArrivalOutcome.ANSWER_UNCLEAR, wanted_in=arrivals.REFUSED)
+    answered = await decisions.answer(
+        db, asked.decision_id, yes=says_yes, source="mail", reason=answer.reason or None
+    )
+    if answered is Answered.TOO_LATE:
+        return _request(ArrivalOutcome.ANSWER_LATE, wanted_in=arrivals.REFUSED)
+    if not says_yes:
+        return _request(ArrivalOutcome.DECLINED)
+    confirms = asked.kind is Kind.CONFIRM
+    return _request(ArrivalOutcome.CONFIRMED if confirms else ArrivalOutcome.APPROVED)
+
+
+async def _say_unclear(db: Connection, asked: AskedDecision, *, office: Office) -> None:
+    """Write to whom we asked, never to whoever wrote: only the former is known to us."""
+    kind = NoticeKind.ANSWER_UNCLEAR
+    if await notices.sent_lately(db, asked.address, kind, timedelta(hours=1)) >= _UNCLEAR_AN_HOUR:
+        return
+    outbox = Outbox(office.site, office.tokens)
+    posting = await decisions.held(db, asked.posting_id)
+    about = outbox.about(posting)
+    purpose = _PURPOSES[asked.kind]
+    letter = letters.answer_unclear(about, link=outbox.link(purpose, asked.decision_id))
+    await outbox.send(
+        db, kind, letter, asked.address, posting=posting, reply=(purpose, asked.decision_id)
+    )
+
+
+def role_of(local_part: str) -> tuple[str, str] | None:
+    """Return the list's part and the role of ``LIST-owner``, or ("", role) of the site's."""
+    if local_part in SITE_ROLES:
+        return "", local_part
+    for role in _LIST_ROLES:
+        if local_part.endswith(role) and local_part != role:
+            return local_part.removesuffix(role), role[1:]
+    return None
+
+
+async def forward(
+    arrival: Arrival,
+    message: Message,
+    local_part: str,
+    address: ListAddress | None,
+    *,
+    office: Office,
+) -> Verdict:
+    """Bring a message to the human behind a role: the list's owner, else the site's help."""
+    owner = address.definition.owner if address is not None else None
+    human = owner or office.site.help_address
+    if local_part_of(human, office.site.domain) is not None:
+        # It would come back to us, for ever.
+        return _request(
+            ArrivalOutcome.HELD_NO_RECIPIENT_HEADER,
+            "the help address is in the lists' own domain",
+            wanted_in=arrivals.QUARANTINE,
+        )
+    outbox, author = Outbox(office.site, office.tokens), read_author(message)
+    async with borrowed(office.pool) as db, db.transaction():
+        lately = await notices.sent_lately(db, human, NoticeKind.FORWARDED, timedelta(days=1))
+        if lately >= _FORWARDED_A_DAY:
+            return _request(
+                ArrivalOutcome.FORWARDED, "too many today; kept", wanted_in=arrivals.REFUSED
+            )
+        subject = message.first("subject")
+        about = letters.About(
+            lang=address.definition.lang if address is not None else office.site.locale,
+            author=author or "?",
+            subject=subject.text if subject else "",
+            list_address=f"{local_part}@{office.site.domain}",
+            number=None,
+            help_address=office.site.help_address,
+        )
+        letter = letters.forwarded(about, role=about.list_address)
+        await outbox.send(
+            db, NoticeKind.FORWARDED, letter, human, attached=arrival.raw, reply_to=author or ""
+        )
+    return _request(ArrivalOutcome.FORWARDED)
+
+
+def _request(
+    outcome: ArrivalOutcome, reason: str | None = None, *, wanted_in: str | None = None
+) -> Verdict:
+    return Verdict(ArrivalKind.REQUEST, outcome, reason, wanted_in)
+
+
+def _not_ours() -> Verdict:
+    return _request(ArrivalOutcome.REFUSED_STRANGER, "a token not ours")

@@ -1,0 +1,159 @@
+"""Rechecks: whether those who still wait for an old posting are still on its list.
+
+A posting is fresh for twelve hours. After that nothing of it is claimed unless
+its list has been asked again within the last quarter of an hour, so that who
+left on day 2 does not get the day-5 copy.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from worker.store.database import Connection
+
+FRESH_FOR = timedelta(minutes=15)
+
+ANY_STALE = """
+    SELECT EXISTS (SELECT FROM relais.posting
+                    WHERE state IN ('open', 'held') AND fresh_until <= (SELECT relais.now()))
+"""
+
+
+async def any_stale(db: Connection) -> bool:
+    """Return whether any posting under way has to be looked at before its next claim."""
+    return bool(await db.fetchval(ANY_STALE))
+
+
+# The same rows, in the same order, as a claim would take.
+STALE = """
+    SELECT DISTINCT o.posting_id
+      FROM unnest($1::text[], $2::integer[]) AS affordable(provider, room)
+     CROSS JOIN LATERAL (
+           SELECT d.posting_id FROM relais.delivery d
+            WHERE d.provider = affordable.provider
+              AND d.state IN ('queued', 'deferred')
+              AND d.due_at <= (SELECT relais.now())
+            ORDER BY d.due_at, d.delivery_id
+            LIMIT affordable.room) next
+      JOIN relais.posting o ON o.posting_id = next.posting_id
+     WHERE o.fresh_until <= (SELECT relais.now())
+     ORDER BY 1
+"""
+
+
+async def stale(db: Connection, *, room: Mapping[str, int], at_most: int) -> list[int]:
+    """Return the postings whose deliveries would be claimed now, but must be checked first."""
+    rooms = [min(n, at_most) for n in room.values()]
+    return [row["posting_id"] for row in await db.fetch(STALE, list(room), rooms)]
+
+
+@dataclass(frozen=True, slots=True)
+class StalePosting:
+    """A posting that this transaction looks at."""
+
+    posting_id: int
+    list_id: int
+    definition: str
+    parts: dict[str, str]
+    fingerprint: bytes
+    is_open: bool
+    approved: list[str]
+
+
+LOCK = """
+    SELECT o.posting_id, o.list_id, l.definition, l.parts, o.fingerprint,
+           o.state = 'open' AS is_open, o.approved
+      FROM relais.posting o JOIN relais.list l USING (list_id)
+     WHERE o.posting_id = $1 AND o.fresh_until <= relais.now()
+       FOR NO KEY UPDATE OF o
+"""
+
+
+async def lock(db: Connection, posting_id: int) -> StalePosting | None:
+    """Lock a stale posting; None if somebody else has looked meanwhile."""
+    row = await db.fetchrow(LOCK, posting_id)
+    return StalePosting(**{**row, "parts": json.loads(row["parts"])}) if row else None
+
+
+# Against *listed*, in which expansion.judge has judged the list of this moment.
+COUNT_LEFT = """
+    SELECT count(*) AS waiting,
+           count(*) FILTER (WHERE NOT EXISTS (
+               SELECT FROM listed l JOIN relais.person p ON p.key = l.key
+                WHERE p.person_id = d.person_id)) AS left_the_list
+      FROM relais.delivery d
+     WHERE d.posting_id = $1 AND d.state IN ('queued', 'deferred')
+"""
+
+
+async def count_left(db: Connection, posting_id: int) -> tuple[int, int]:
+    """Return how many wait, and how many of them are not on the list any more."""
+    row = await db.fetchrow(COUNT_LEFT, posting_id)
+    if row is None:
+        raise AssertionError("an aggregate always has its one row")
+    return row["waiting"], row["left_the_list"]
+
+
+CANCEL_LEFT = """
+    UPDATE relais.delivery d
+       SET state = 'cancelled', settled_at = relais.now(),
+           reply = 'no longer on the list, or suppressed'
+     WHERE d.posting_id = $1 AND d.state IN ('queued', 'deferred')
+       AND NOT EXISTS (SELECT FROM listed l JOIN relais.person p ON p.key = l.key
+                        WHERE p.person_id = d.person_id
+                          AND l.verdict IN ('recipient', 'duplicate'))
+ RETURNING delivery_id
+"""
+
+# Who has mended their address meanwhile gets the copy there.
+FOLLOW = """
+    UPDATE relais.delivery d
+       SET address = l.address, provider = relais.provider_of(l.address)
+      FROM listed l JOIN relais.person p ON p.key = l.key
+     WHERE d.posting_id = $1 AND d.state IN ('queued', 'deferred')
+       AND p.person_id = d.person_id AND l.verdict = 'recipient'
+       AND lower(l.address) <> lower(d.address)
+       AND NOT EXISTS (SELECT FROM relais.delivery o
+                        WHERE o.posting_id = $1 AND lower(o.address) = lower(l.address))
+"""
+
+REFRESH = "UPDATE relais.posting SET fresh_until = relais.now() + $2 WHERE posting_id = $1"
+
+
+async def apply(db: Connection, posting_id: int) -> int:
+    """Cancel who left, follow who moved; return how many copies were cancelled."""
+    cancelled = await db.fetch(CANCEL_LEFT, posting_id)
+    await db.execute(FOLLOW, posting_id)
+    await db.execute(REFRESH, posting_id, FRESH_FOR)
+    return len(cancelled)
+
+
+POSTPONE = """
+    UPDATE relais.delivery SET due_at = relais.now() + $2
+     WHERE posting_id = $1 AND state IN ('queued', 'deferred') AND due_at < relais.now() + $2
+"""
+
+
+async def postpone(db: Connection, posting_id: int, delay: timedelta) -> None:
+    """Let what waits of a posting wait longer, out of the way of others."""
+    await db.execute(POSTPONE, posting_id, delay)
+
+
+HOLD = """
+    UPDATE relais.posting
+       SET state = 'held', awaits = 'moderation', reasons = $2, held_because = $3,
+           asked_at = NULL, held_until = NULL
+     WHERE posting_id = $1 AND state = 'open'
+"""
+
+
+async def hold(db: Connection, posting_id: int, reason: str) -> None:
+    """Ask a person before the rest of a posting under way is given up."""
+    await db.execute(HOLD, posting_id, [reason], f"awaits moderation; {reason}")
+    await db.execute("SELECT pg_notify('relais', 'decision')")
