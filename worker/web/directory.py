@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from worker.store.decisions import Answered, AskedDecision, Kind, PostingStatus
 
 
 class Subscriber(Protocol):
@@ -44,3 +47,19 @@ class Directory(Protocol):
 
     async def opt_in(self, list_id: int, person_id: int) -> None:
         """Undo what of a person's own opt-outs keeps this list away."""
+
+
+class Decisions(Protocol):
+    """What people are asked, and their answers. Each may raise StoreLost."""
+
+    async def asked(self, decision_id: int, kind: Kind) -> AskedDecision | None:
+        """Return what somebody is asked, None if it is unknown."""
+
+    async def answer(self, decision_id: int, *, yes: bool, reason: str | None) -> Answered:
+        """Take an answer; only the first one counts."""
+
+    async def status(self, posting_id: int) -> PostingStatus | None:
+        """Return how a posting stands, None if it is unknown."""
+
+    async def withdraw(self, posting_id: int) -> None:
+        """End a posting that still waits, because its author says so."""

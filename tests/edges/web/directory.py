@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from worker.errors import StoreLost
+from worker.store.decisions import Answered
+
+if TYPE_CHECKING:
+    from worker.store.decisions import AskedDecision, Kind, PostingStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +61,23 @@ class MemoryDirectory:
     def _answer(self) -> None:
         if self.lost:
             raise StoreLost("the database does not answer")
+
+
+class NoDecisions:
+    """Nothing was ever posted, so nobody was asked."""
+
+    async def asked(self, _decision_id: int, _kind: Kind) -> AskedDecision | None:
+        """Know of no question."""
+        return None
+
+    async def answer(self, _decision_id: int, *, yes: bool, reason: str | None) -> Answered:
+        """Take no answer."""
+        del yes, reason
+        return Answered.TOO_LATE
+
+    async def status(self, _posting_id: int) -> PostingStatus | None:
+        """Know of no posting."""
+        return None
+
+    async def withdraw(self, _posting_id: int) -> None:
+        """Know of nothing to withdraw."""

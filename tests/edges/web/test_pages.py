@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -14,75 +14,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.edges.web.directory import MemoryDirectory
-from worker.config import Listen, Site
+from tests.edges.web.directory import MemoryDirectory, NoDecisions
+from tests.edges.web.visitor import HOSTILE, SITE, Visitor, assert_hardened, visiting
 from worker.mail.return_address import Purpose, Tokens, subscriber_number
 from worker.telemetry.metrics import Metrics
 from worker.web.form import read_form
 from worker.web.language import chosen_locale
 from worker.web.pages import build_app, masked
-from worker.web.serving import serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 LIST, OTHER_LIST, PERSON, OTHER_PERSON = 7, 8, 1_000_000_007, 12
-HOSTILE = "<script>alert('1')</script>\"&\u202e"
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
-
-SITE = Site(
-    domain="listes.example.fr",
-    public_url="https://listes.example.fr",
-    locale="fr",
-    help_address="aide@example.fr",
-    member_space="https://monespace.example.fr/?a=1&b=2",
-    secrets=(b"new secret" * 4, b"old secret" * 4),
-    migrations=(),
-)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    text: str
-
-
-@dataclass
-class Visit:
+class Visit(Visitor):
     """A visitor of the pages, and what stands behind them."""
 
-    session: aiohttp.ClientSession
-    base: str
-    tokens: Tokens = field(default_factory=lambda: Tokens(SITE.secrets))
-    directory: MemoryDirectory = field(
-        default_factory=lambda: MemoryDirectory(
-            titles={LIST: "Comité directeur", OTHER_LIST: HOSTILE},
-            addresses={PERSON: "jean.martin@orange.fr", OTHER_PERSON: ""},
-        )
-    )
-    metrics: Metrics = field(default_factory=Metrics)
+    tokens: Tokens
+    directory: MemoryDirectory
+    metrics: Metrics
 
     def token(self, list_id: int = LIST, person_id: int = PERSON) -> str:
         """Return the token in a copy to this person from this list."""
         number = subscriber_number(list_id, person_id)
         return self.tokens.sign(Purpose.UNSUBSCRIBE, number).decode()
-
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        data: bytes | dict[str, str] | aiohttp.FormData | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Answer:
-        """Ask for a path; redirects are not followed."""
-        async with self.session.request(
-            method, f"{self.base}{path}", data=data, headers=headers, allow_redirects=False
-        ) as response:
-            return Answer(response.status, dict(response.headers), await response.text())
 
     def unsubscribes(self, method: str) -> float | None:
         """Return how many people are counted to have left this way."""
@@ -94,14 +52,16 @@ class Visit:
 @pytest.fixture
 async def visit() -> AsyncIterator[Visit]:
     """Serve the pages on a port of their own."""
-    async with aiohttp.ClientSession() as session:
-        visit = Visit(session, "")
-        app = build_app(
-            tokens=visit.tokens, directory=visit.directory, metrics=visit.metrics, site=SITE
-        )
-        async with serve(app, Listen("127.0.0.1", 0)) as port:
-            visit.base = f"http://127.0.0.1:{port}"
-            yield visit
+    tokens, metrics = Tokens(SITE.secrets), Metrics()
+    directory = MemoryDirectory(
+        titles={LIST: "Comité directeur", OTHER_LIST: HOSTILE},
+        addresses={PERSON: "jean.martin@orange.fr", OTHER_PERSON: ""},
+    )
+    app = build_app(
+        tokens=tokens, directory=directory, decisions=NoDecisions(), metrics=metrics, site=SITE
+    )
+    async with visiting(app) as visitor:
+        yield Visit(visitor.session, visitor.base, tokens, directory, metrics)
 
 
 async def test_page_shows_what_will_happen(visit: Visit) -> None:
@@ -315,15 +275,7 @@ async def test_headers(visit: Visit) -> None:
         await visit.ask("GET", "/u/forged"),
     ]
     for answer in answers:
-        policy = answer.headers["Content-Security-Policy"]
-        assert policy.startswith("default-src 'none'; style-src 'sha256-")
-        assert "form-action 'self'; frame-ancestors 'none'; base-uri 'none'" in policy
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["X-Robots-Tag"] == "noindex, nofollow"
-        assert answer.headers["Server"] == "relais"
-        assert "Set-Cookie" not in answer.headers
+        assert_hardened(answer)
 
 
 async def test_nothing_from_elsewhere(visit: Visit) -> None:

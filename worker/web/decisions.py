@@ -1,0 +1,211 @@
+"""The pages on which people decide about a posting: /c, /m and /p.
+
+/c/TOKEN asks an author whether they wrote a message, /m/TOKEN a moderator
+whether it may go out, /p/TOKEN shows its author how it stands and takes it
+back. A link that was forwarded is harmless: nothing happens before a button is
+pressed, and the page says who is deciding.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from babel.numbers import format_decimal
+
+from worker.mail.address import NAME_LIMIT, clean_name
+from worker.mail.return_address import Purpose
+from worker.notices.letters import reason_words
+from worker.store.decisions import Kind
+from worker.web.page import back_to, form_of
+
+if TYPE_CHECKING:
+    from worker.mail.return_address import Tokens
+    from worker.store.decisions import AskedDecision, PostingStatus
+    from worker.web.directory import Decisions
+    from worker.web.page import Pages
+
+# In any script it is posted in fewer octets than BODY_LIMIT_BYTES.
+REASON_LIMIT = 400
+_SHOWN_LIMIT = 200
+_KILO = 1000
+
+
+class Standing(StrEnum):
+    """How a posting stands, as far as whoever opens a page is concerned."""
+
+    ASKED = "asked"  # The question is open.
+    ASKED_ANEW = "asked_anew"  # It is closed; another one is open, or about to be.
+    TO_CONFIRM = "to_confirm"
+    TO_MODERATE = "to_moderate"
+    LEAVING = "leaving"
+    LEFT = "left"
+    DISOWNED = "disowned"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    NOT_SENT = "not_sent"  # Nobody answered, or an operator stopped it.
+
+
+_ENDS = {end.value: end for end in (Standing.DISOWNED, Standing.REFUSED, Standing.WITHDRAWN)}
+_WAITS = {"confirmation": Standing.TO_CONFIRM, "moderation": Standing.TO_MODERATE}
+
+
+def standing_of(posting: AskedDecision | PostingStatus) -> Standing:
+    """Say how a posting stands, whoever asks."""
+    match posting.state:
+        case "stopped":
+            return _ENDS.get(posting.ended_because or "", Standing.NOT_SENT)
+        case "finished":
+            return Standing.LEFT
+        case "held":
+            return _WAITS.get(posting.awaits or "", Standing.LEAVING)
+        case _:
+            return Standing.LEAVING
+
+
+def standing_for(asked: AskedDecision) -> Standing:
+    """Say how a posting stands for somebody who was asked about it."""
+    if asked.is_open:
+        return Standing.ASKED
+    standing = standing_of(asked)
+    if standing.value != f"to_{asked.kind.value}":
+        return standing
+    # It still waits for an answer, but not for one to this question: it has been
+    # asked anew, or time is up and a worker is about to end it.
+    return Standing.NOT_SENT if asked.is_latest else Standing.ASKED_ANEW
+
+
+def came_late(asked: AskedDecision) -> bool:
+    """Tell whether the answer to this question found it decided."""
+    if asked.answer is None:
+        return False
+    if asked.kind is Kind.CONFIRM:
+        return asked.answer == "no" and asked.ended_because != "disowned"
+    return asked.is_latest and asked.decided_by != asked.address
+
+
+def readable(text: str, limit: int) -> str:
+    """Return what of *text* can be seen, on one line, and mark where it was cut."""
+    words = " ".join(shown for word in text.split() if (shown := _visible(word)))
+    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
+
+
+def _visible(word: str) -> str:
+    pieces = range(0, len(word), NAME_LIMIT)
+    return "".join(clean_name(word[start : start + NAME_LIMIT]) for start in pieces)
+
+
+def add_decisions(
+    app: web.Application, *, pages: Pages, tokens: Tokens, decisions: Decisions
+) -> None:
+    """Serve the pages of decisions."""
+    confirm = _DecisionPages(Kind.CONFIRM, Purpose.CONFIRM, pages, tokens, decisions)
+    moderate = _DecisionPages(Kind.MODERATE, Purpose.MODERATE, pages, tokens, decisions)
+    author = _AuthorPages(pages, tokens, decisions)
+    for path, shown in (("/c", confirm), ("/m", moderate), ("/p", author)):
+        app.router.add_get(f"{path}/{{token}}", shown.show)  # HEAD as well.
+        app.router.add_post(f"{path}/{{token}}", shown.act)
+
+
+class _DecisionPages:
+    def __init__(
+        self, kind: Kind, purpose: Purpose, pages: Pages, tokens: Tokens, decisions: Decisions
+    ) -> None:
+        self._kind = kind
+        self._purpose = purpose
+        self._pages = pages
+        self._tokens = tokens
+        self._decisions = decisions
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Show what is to be decided, or what was."""
+        return self._standing(request, await self._asked(request))
+
+    async def act(self, request: web.Request) -> web.Response:
+        """Take the answer; one that comes too late changes nothing, and is told."""
+        asked = await self._asked(request)
+        form = await form_of(request)
+        answer = form.get("answer")
+        if answer not in ("yes", "no"):
+            return self._standing(request, asked, status=400)
+        reason = readable(form.get("reason", ""), REASON_LIMIT) if answer == "no" else ""
+        await self._decisions.answer(asked.decision_id, yes=answer == "yes", reason=reason or None)
+        return back_to(request)
+
+    async def _asked(self, request: web.Request) -> AskedDecision:
+        number = self._tokens.read(self._purpose, request.match_info["token"])
+        asked = None
+        if number is not None:
+            asked = await self._decisions.asked(number, self._kind)
+        if asked is None:
+            raise web.HTTPNotFound
+        return asked
+
+    def _standing(
+        self, request: web.Request, asked: AskedDecision, *, status: int = 200
+    ) -> web.Response:
+        locale = self._pages.locale(request)
+        size = format_decimal(max(1, round(asked.size_bytes / _KILO)), locale=locale)
+        values = {
+            **_facts(asked, locale),
+            "standing": standing_for(asked),
+            "asked": asked,
+            "came_late": came_late(asked),
+            "author": readable(asked.author, _SHOWN_LIMIT),
+            "address": readable(asked.address, _SHOWN_LIMIT),
+            "decided_by": readable(asked.decided_by or "", _SHOWN_LIMIT),
+            "kilobytes": size,
+            "reasons": [reason_words(locale, reason) for reason in asked.reasons],
+            "reason_limit": REASON_LIMIT,
+        }
+        return self._pages.page(request, f"{self._kind.value}.html", status=status, values=values)
+
+
+class _AuthorPages:
+    def __init__(self, pages: Pages, tokens: Tokens, decisions: Decisions) -> None:
+        self._pages = pages
+        self._tokens = tokens
+        self._decisions = decisions
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Show how a posting stands."""
+        _, posting = await self._posting(request)
+        return self._standing(request, posting)
+
+    async def act(self, request: web.Request) -> web.Response:
+        """Take a posting back that still waits."""
+        number, posting = await self._posting(request)
+        if (await form_of(request)).get("action") != "withdraw":
+            return self._standing(request, posting, status=400)
+        await self._decisions.withdraw(number)
+        return back_to(request)
+
+    async def _posting(self, request: web.Request) -> tuple[int, PostingStatus]:
+        number = self._tokens.read(Purpose.POSTING, request.match_info["token"])
+        posting = None
+        if number is not None:
+            posting = await self._decisions.status(number)
+        if number is None or posting is None:
+            raise web.HTTPNotFound
+        return number, posting
+
+    def _standing(
+        self, request: web.Request, posting: PostingStatus, *, status: int = 200
+    ) -> web.Response:
+        values = {
+            **_facts(posting, self._pages.locale(request)),
+            "standing": standing_of(posting),
+            "posting": posting,
+        }
+        return self._pages.page(request, "posting.html", status=status, values=values)
+
+
+def _facts(posting: AskedDecision | PostingStatus, locale: str) -> dict[str, object]:
+    """Return what every page tells of a posting."""
+    return {
+        "subject": readable(posting.subject, _SHOWN_LIMIT),
+        "title": readable(posting.list_title, _SHOWN_LIMIT),
+        "people": format_decimal(posting.recipients, locale=locale),
+        "is_under_way": posting.is_under_way and posting.state in ("held", "stopped"),
+    }
