@@ -1,8 +1,6 @@
 """``relais limits`` and ``relais limits set``."""
 
 import asyncio
-import getpass
-import os
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -10,7 +8,7 @@ import typer
 
 from worker.cli.reading import reading, writing
 from worker.cli.show import print_json, print_table
-from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, told
+from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, operator, told
 from worker.config import Config
 from worker.policy.limit import Limit, allowance, read_limit
 from worker.store import limits
@@ -100,7 +98,7 @@ async def _set(config: Config, scope: str, limit: Limit, *, reason: str) -> Limi
             and use.limit.period == limit.period
         ]
         await limits.set_limit(
-            db, limit, account=account, provider=provider, who=_operator(), reason=reason
+            db, limit, account=account, provider=provider, who=operator(), reason=reason
         )
     return before[0] if before else None
 
@@ -120,13 +118,6 @@ def _scope_named(
         f"no provider and no account is called {name}; there are {', '.join(known)}",
         did_you_mean=get_close_matches(name, known, n=3),
     )
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # In a container, a user may have no name.
-        return f"uid {os.getuid()}"
 
 
 def _scope(use: Usage) -> str:

@@ -1,4 +1,4 @@
-"""``relais postings`` and ``relais posting show``."""
+"""``relais postings`` and ``relais posting show|approve|refuse``."""
 
 import asyncio
 from dataclasses import asdict
@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.reading import reading
+from worker.cli.reading import reading, writing
 from worker.cli.show import age, counted, print_facts, print_json, print_table, when
 from worker.cli.traffic import Traffic, read_traffic
-from worker.cli.verb import ConfigOption, JsonOption, VerbError, find_config, told
+from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, operator, told
 from worker.config import Config
-from worker.store import postings
+from worker.store import decisions, postings
 from worker.store.postings import PostingSummary
 
-verbs = typer.Typer(help="Look at one posting.", no_args_is_help=True)
+verbs = typer.Typer(help="Look at one posting, or decide about it.", no_args_is_help=True)
+
+Number = Annotated[int, typer.Argument(metavar="N", help="Its number.")]
 
 _WAYS_TO_END = ("bounced", "refused", "cancelled", "expired")
 
@@ -56,7 +58,7 @@ def show_postings(
 
 @verbs.command("show")
 def show_posting(
-    number: Annotated[int, typer.Argument(metavar="N", help="Its number.")],
+    number: Number,
     *,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
@@ -74,17 +76,76 @@ def show_posting(
             _print_posting(summaries[0], config, finish[number], traffic.now)
 
 
+@verbs.command("approve")
+def approve_posting(
+    number: Number,
+    *,
+    reason: Annotated[str, typer.Option("--reason", metavar="R", help="Why; it is kept.")],
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a held posting go out, whatever it waits for."""
+    with told(as_json=as_json):
+        _decide(find_config(config_file), number, yes=True, reason=reason)
+        _say(number, "approved; a worker sends it now", as_json=as_json)
+
+
+@verbs.command("refuse")
+def refuse_posting(
+    number: Number,
+    *,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="R", help="Why; its author will read it.")
+    ],
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do not send a held posting; its author is told, if it is known who wrote it."""
+    with told(as_json=as_json):
+        _decide(find_config(config_file), number, yes=False, reason=reason)
+        _say(number, "refused", as_json=as_json)
+
+
+def _decide(config: Config, number: int, *, yes: bool, reason: str) -> None:
+    if not reason.strip():
+        raise VerbError("--reason must say why", code=USAGE)
+    state = asyncio.run(_decided(config, number, yes=yes, reason=reason.strip()))
+    if state is None:
+        raise VerbError(f"there is no posting {number}")
+    if state != "held":
+        raise VerbError(f"posting {number} waits for nobody: it is {state}")
+
+
+async def _decided(config: Config, number: int, *, yes: bool, reason: str) -> str | None:
+    """Decide, and return the state that the posting had before."""
+    async with writing(config.database) as db:
+        before = await decisions.status(db, number)
+        if before is None or before.state != "held":
+            return before.state if before else None
+        done = await decisions.decide(db, number, yes=yes, by=operator(), reason=reason)
+        return before.state if done else "decided already"
+
+
+def _say(number: int, what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"posting": number, "now": what.partition(";")[0]})
+    else:
+        print(f"posting {number}: {what}")
+
+
 def _print_posting(
     posting: PostingSummary, config: Config, finish_at: datetime | None, now: datetime
 ) -> None:
     ends = {name: getattr(posting, name) for name in _WAYS_TO_END}
     ended = "".join(f", {count} {name}" for name, count in ends.items() if count)
     held = f": {posting.held_because}" if posting.held_because else ""
+    ended_by = f": {posting.ended_because}" if posting.ended_because else ""
+    ended_by += f", by {posting.decided_by}" if posting.decided_by else ""
     facts = {
         "Posting": f"#{posting.posting}  {posting.subject}",
         "List": f"{posting.address}@{config.site.domain}",
-        "Author": posting.author,
-        "State": f"{posting.state}{held}",
+        "Author": f"{posting.author or '?'}  ({posting.proof or 'not proven'})",
+        "State": f"{posting.state}{held}{ended_by}",
         "Who": f"{counted(posting.recipients, 'recipient')} of {counted(posting.listed, 'row')};"
         f" {posting.suppressed} suppressed, {posting.unusable} unusable",
         "Deliveries": f"{posting.handed_over} handed over{ended}",

@@ -123,7 +123,7 @@ def _by_provider(traffic: Traffic, providers: list[str], *, as_json: bool) -> No
 def _by_list(traffic: Traffic, config: Config, *, as_json: bool) -> None:
     plan = traffic.plan()
     lines = {
-        f"{address}@{config.site.domain}": _line(
+        _list_name(address, config): _line(
             traffic, plan, (p for p in traffic.parts if p.address == address)
         )
         for address in sorted({part.address for part in traffic.parts})
@@ -150,7 +150,7 @@ def _by_posting(traffic: Traffic, config: Config, *, as_json: bool) -> None:
         answers = [
             {
                 "posting": number,
-                "address": f"{heads[number].address}@{config.site.domain}",
+                "address": _list_name(heads[number].address, config),
                 "subject": heads[number].subject,
                 **line.answer(),
             }
@@ -161,11 +161,21 @@ def _by_posting(traffic: Traffic, config: Config, *, as_json: bool) -> None:
     print_table(
         ("posting", "address", "subject", "waiting", "in doubt", "oldest", "finished"),
         [
-            (f"#{number}", heads[number].address, heads[number].subject, *_cells(line, traffic))
+            (
+                f"#{number}" if number is not None else "",
+                heads[number].address,
+                heads[number].subject,
+                *_cells(line, traffic),
+            )
             for number, line in lines.items()
         ],
     )
     _print_sum(traffic)
+
+
+def _list_name(address: str, config: Config) -> str:
+    """Return a list's address; notices, which are our own mail, are of none."""
+    return f"{address}@{config.site.domain}" if address else "notices"
 
 
 def _line(traffic: Traffic, plan: Plan, some: Iterable[QueuePart]) -> _Line:

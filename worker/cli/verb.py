@@ -9,6 +9,7 @@ exit code  means
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from contextlib import contextmanager
@@ -86,6 +87,14 @@ def find_config(path: Path | None) -> Config:
         # Without a file, variables may hold all of it: then their problems matter.
         told_by_variables = any(name.startswith("RELAIS_") for name in os.environ)
         raise ConfigError([missing, *(error.problems if told_by_variables else [])]) from error
+
+
+def operator() -> str:
+    """Return who runs the verb, for what is kept of it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # In a container, a user may have no name.
+        return f"uid {os.getuid()}"
 
 
 @contextmanager
