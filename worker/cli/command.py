@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli import limits, lists, migrate, postings, queue, run
+from worker.cli import limits, lists, mailbox, members, migrate, postings, preview, queue, run, who
 
 relais = typer.Typer(
     name="relais",
@@ -20,8 +20,11 @@ relais.command("demo")(run.demo)
 relais.add_typer(migrate.verbs, name="migrate")
 relais.command("lists")(lists.show_lists)
 relais.command("list")(lists.show_list)
-relais.command("preview")(lists.preview)
+relais.command("preview")(preview.preview)
 relais.command("postings")(postings.show_postings)
 relais.add_typer(postings.verbs, name="posting")
 relais.command("queue")(queue.show_queue)
+relais.command("who")(who.show_who)
 relais.add_typer(limits.verbs, name="limits")
+relais.add_typer(mailbox.verbs, name="mailbox")
+relais.add_typer(members.verbs, name="members")

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 # Any fixed number that no other program in the database uses: "relais" in ASCII.
 _LOCK_KEY = 0x72656C616973
 _LOCK_POLL_SECONDS = 0.2
+# None would mean the connection's own minute; an index on a large table takes longer.
+_PATIENCE_SECONDS = 86_400.0
 _LOCK_PATIENCE_SECONDS = 120.0
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
@@ -279,7 +281,7 @@ async def _apply(
     try:
         async with db.transaction():
             began = time.monotonic()
-            await db.execute(migration.sql, timeout=None)
+            await db.execute(migration.sql, timeout=_PATIENCE_SECONDS)
             seconds = time.monotonic() - began
             await db.execute(
                 RECORD, migration.track, migration.version, migration.name, migration.sha256

@@ -1,0 +1,1 @@
+"""Member files: bytes of a CSV or a spreadsheet, read into rows of text."""
