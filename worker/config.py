@@ -21,6 +21,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from worker.errors import ConfigError
 from worker.mail.host import HOSTS, RECEIVED_FOR, HostRecipe
@@ -39,6 +40,7 @@ _SETTINGS: dict[str, dict[str, str]] = {
         "domain": '"listes.example.fr"',
         "public_url": '"https://listes.example.fr"',
         "locale": '"fr" or "en"',
+        "timezone": '"Europe/Paris"',
         "help_address": '"aide@example.fr"',
         "member_space": '"https://monespace.example.fr"',
         "secret_file": '"relais.secret"',
@@ -131,6 +133,12 @@ class Site:
     member_space: str  # "" if there is none.
     secrets: tuple[bytes, ...] = field(repr=False)  # The newest first.
     migrations: tuple[Path, ...]
+    timezone: str = ""  # Of the site's people; "": the machine's.
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The time zone that letters tell times in; None is the machine's own."""
+        return ZoneInfo(self.timezone) if self.timezone else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,7 +463,18 @@ def _site(section: _Section) -> Site:
         member_space=_web_url(section, "member_space", section.text("member_space", "")),
         secrets=_keys(section),
         migrations=tuple(section.path(name) for name in section.texts("migrations")),
+        timezone=_timezone(section),
     )
+
+
+def _timezone(section: _Section) -> str:
+    name = section.text("timezone", "")
+    try:
+        ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        section.wrong("timezone", f"{name!r} is no time zone that this machine knows")
+        return ""
+    return name
 
 
 def _web_url(section: _Section, key: str, text: str) -> str:

@@ -35,6 +35,7 @@ from worker.policy.outcome import NoticeKind
 from worker.store import authors, decisions, lists, notices, postings
 from worker.store.database import borrowed, failed_query
 from worker.store.decisions import Kind
+from worker.store.members import member_file_date
 
 if TYPE_CHECKING:
     from worker.actors.office import Office
@@ -131,11 +132,11 @@ async def _ask_author(db: Connection, held: HeldPosting, *, office: Office) -> N
         db, held.posting_id, Kind.CONFIRM, [held.author], within=CONFIRM_WITHIN
     )
     letter = letters.confirmation(
-        outbox.about(held),
+        outbox.about(held, member_file=await member_file_date(db)),
         recipients=held.recipients,
         size=held.size_bytes,
         link=outbox.link(Purpose.CONFIRM, question.decision_id),
-        until=question.expires_at.astimezone(),
+        until=outbox.local(question.expires_at),
     )
     await outbox.send(
         db,
@@ -160,16 +161,17 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
         db, held.posting_id, Kind.MODERATE, asked, within=MODERATE_WITHIN
     )
     outbox = Outbox(office.site, office.tokens)
+    about = outbox.about(held, member_file=await member_file_date(db))
     last = await postings.listed_last(db, held.list_id)
     for question in questions:
         letter = letters.moderation(
-            outbox.about(held),
+            about,
             recipients=held.recipients,
             listed_last=last,
             size=held.size_bytes,
             reasons=held.reasons,
             link=outbox.link(Purpose.MODERATE, question.decision_id),
-            until=question.expires_at.astimezone(),
+            until=outbox.local(question.expires_at),
             beginning=beginning_of(held.raw) if held.raw is not None else "",
         )
         await outbox.send(
@@ -183,7 +185,7 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
         )
     if held.proof and held.author:
         link = outbox.link(Purpose.POSTING, held.posting_id)
-        letter = letters.held(outbox.about(held), moderators=len(questions), link=link)
+        letter = letters.held(about, moderators=len(questions), link=link)
         await outbox.send(db, NoticeKind.HELD, letter, held.author, posting=held)
     log.info("moderators.asked", posting_id=held.posting_id, asked=len(questions))
 

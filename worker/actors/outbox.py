@@ -12,6 +12,8 @@ from worker.store import notices, overview
 from worker.store.notices import NewNotice
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     from worker.config import Site
     from worker.mail.notice import Letter
     from worker.mail.return_address import Tokens
@@ -19,9 +21,14 @@ if TYPE_CHECKING:
     from worker.store.database import Connection
     from worker.store.decisions import HeldPosting
 
-# A moderator's mailbox need not hold more; the page and the folder have it all.
-_ATTACHED_LIMIT_BYTES = 5_000_000
+# Hosts and mailboxes take so much; what is larger lies in relais/taken.
+_ATTACHED_LIMIT_BYTES = 8_000_000
 _PAGES = {Purpose.CONFIRM: "c", Purpose.MODERATE: "m", Purpose.POSTING: "p"}
+
+
+def can_be_attached(message: bytes | None) -> bool:
+    """Tell whether a letter takes *message* along; None has been purged."""
+    return message is not None and len(message) <= _ATTACHED_LIMIT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ class Outbox:
     site: Site
     tokens: Tokens
 
-    def about(self, posting: HeldPosting) -> About:
+    def about(self, posting: HeldPosting, *, member_file: date | None = None) -> About:
         """Return what every letter about *posting* says of it."""
         return About(
             lang=posting.lang,
@@ -40,7 +47,13 @@ class Outbox:
             list_address=f"{posting.list_address}@{self.site.domain}",
             number=posting.posting_id,
             help_address=self.site.help_address,
+            member_file=member_file,
+            is_attached=can_be_attached(posting.raw),
         )
+
+    def local(self, moment: datetime) -> datetime:
+        """Return *moment* as clocks show it where the site's people live."""
+        return moment.astimezone(self.site.zone)
 
     def link(self, purpose: Purpose, number: int) -> str:
         """Return the page where *number* is decided or followed."""
@@ -69,7 +82,7 @@ class Outbox:
         if reply is not None:
             purpose, number = reply
             sender = f"{purpose.value}-{self.tokens.sign(purpose, number).decode('ascii')}@{domain}"
-        if attached is not None and len(attached) > _ATTACHED_LIMIT_BYTES:
+        if not can_be_attached(attached):
             attached = None
         envelope = Envelope(
             sender_name=domain,

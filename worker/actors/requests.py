@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.actors.office import Verdict, settle, settle_in, tell
-from worker.actors.outbox import Outbox
+from worker.actors.outbox import Outbox, can_be_attached
 from worker.mail.address import local_part_of, read_author
 from worker.mail.answer import Meaning, read_answer
 from worker.mail.return_address import Purpose, list_and_person
@@ -167,8 +167,11 @@ async def forward(
             list_address=f"{local_part}@{office.site.domain}",
             number=None,
             help_address=office.site.help_address,
+            is_attached=can_be_attached(arrival.raw),
         )
-        letter = letters.forwarded(about, role=about.list_address)
+        letter = letters.forwarded(
+            about, role=about.list_address, can_be_answered=author is not None
+        )
         await outbox.send(
             db, NoticeKind.FORWARDED, letter, human, attached=arrival.raw, reply_to=author or ""
         )

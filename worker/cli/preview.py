@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import asyncpg
@@ -24,6 +24,7 @@ from worker.policy.plan import Place
 from worker.store import expansion, overview, postings
 from worker.store.database import failed_query
 from worker.store.expansion import Roll, Verdict
+from worker.store.members import member_file_date
 
 _QUERY_PATIENCE = timedelta(seconds=60)  # The mediator's: what is too slow here is so there.
 _ROWS = 10_000  # More than these nobody reads; the counts are of all.
@@ -74,6 +75,7 @@ class _Preview:
     finish_at: datetime | None
     verdicts: list[Verdict]
     now: datetime
+    member_file: date | None  # Of which day the imported file of members is.
 
     @property
     def too_large(self) -> bool | None:
@@ -139,6 +141,7 @@ async def _read(config: Config, question: _Question) -> _Preview:
         found = await find_list(db, config, question.address)
         list_id = await overview.list_number(db, found)
         traffic = await read_traffic(db, config)
+        member_file = await member_file_date(db)
         try:
             rights = None
             if question.author is not None:
@@ -177,6 +180,7 @@ async def _read(config: Config, question: _Question) -> _Preview:
         finish_at=finish_at,
         verdicts=verdicts,
         now=traffic.now,
+        member_file=member_file,
     )
 
 
@@ -215,6 +219,7 @@ def _print_json(seen: _Preview, *, who: bool) -> None:
             "rule": (unproven and unproven.rule) or None,
             "holds": [r.value for r in (unproven.reasons if unproven else seen.rails)],
             "too_large": seen.too_large,
+            "member_file": seen.member_file and seen.member_file.isoformat(),
             "finish_at": seen.finish_at,
             "providers": [
                 {"provider": provider, "recipients": count, "finish_at": seen.finish[provider]}
@@ -244,6 +249,8 @@ def _print(seen: _Preview, *, who: bool) -> None:
         f" {roll.unusable} unusable, {counted(roll.duplicates, 'duplicate')};"
         f" {roll.recipients} would receive it"
     )
+    if seen.member_file is not None:
+        facts["As of"] = f"the member file of {seen.member_file:%d %b %Y}"
     if seen.rails:
         facts["Rails"] = "would wait: " + "; ".join(_rail(seen, reason) for reason in seen.rails)
     if seen.by_provider:

@@ -108,12 +108,22 @@ def display_name(message: Message) -> str:
 
 def clean_name(text: str) -> str:
     """Drop what is not seen, and what turns the reading direction, from *text*."""
+    return _visible(text)[:NAME_LIMIT].strip()
+
+
+def readable(text: str, limit: int) -> str:
+    """Return the same of a longer *text*, and mark where it was cut."""
+    shown = _visible(text)
+    return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
+
+
+def _visible(text: str) -> str:
     shown = "".join(
         " " if unicodedata.category(char) in ("Cc", "Zl", "Zp", "Zs") else char
         for char in text
         if unicodedata.category(char) not in ("Cf", "Cs", "Co", "Cn")
     )
-    return " ".join(shown.split())[:NAME_LIMIT].strip()
+    return " ".join(shown.split())
 
 
 def addresses_in(field_value: bytes) -> list[str]:

@@ -9,19 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 
-from worker.mail.address import clean_name
+from worker.mail.address import readable
 from worker.mail.notice import Letter
 from worker.notices.catalogue import translations
 from worker.policy.admission import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
 _SUBJECT_LIMIT = 120
+_REASON_LIMIT = 500
 _KILO, _MEGA = 1000, 1_000_000
 
 
@@ -35,11 +36,13 @@ class About:
     list_address: str
     number: int | None  # Of the posting.
     help_address: str
+    member_file: date | None = None  # Of which day the file of the members is.
+    is_attached: bool = False  # The message goes along with the letter.
 
     @property
     def shown_subject(self) -> str:
         """The author's subject, fit to be quoted in a line."""
-        return clean_name(self.subject)[:_SUBJECT_LIMIT] or self.say("(no subject)")
+        return readable(self.subject, _SUBJECT_LIMIT) or self.say("(no subject)")
 
     def say(self, text: str) -> str:
         """Translate *text*."""
@@ -68,7 +71,7 @@ def confirmation(about: About, *, recipients: int, size: int, link: str, until: 
         _facts(
             about,
             (say("Subject"), about.shown_subject),
-            (say("For"), _people(about, recipients)),
+            (say("For"), _people_of_file(about, recipients)),
             (say("Size"), _size(about, size)),
         ),
         say("→ You wrote it? Answer this mail with OK, or press the button on this page:")
@@ -103,7 +106,7 @@ def moderation(
             about,
             (say("From"), about.author),
             (say("Subject"), about.shown_subject),
-            (say("For"), _people(about, recipients)),
+            (say("For"), _people_of_file(about, recipients)),
             *([last] if last else []),
             (say("Size"), _size(about, size)),
         ),
@@ -115,7 +118,7 @@ def moderation(
             " the message is not sent."
         )
         % {"until": _moment(about, until)},
-        say("The message is attached. It begins:") + "\n\n" + beginning if beginning else "",
+        _beginning(about, beginning) if beginning else "",
     )
 
 
@@ -140,7 +143,7 @@ def held(about: About, *, moderators: int, link: str) -> Letter:
 def refused(about: About, *, reason: str) -> Letter:
     """Tell the author that a moderator said no."""
     say = about.say
-    because = _on_one_line(reason)
+    because = readable(reason, _REASON_LIMIT)
     return about.letter(
         say("Not sent"),
         say("Your message to %(list)s was not sent: a moderator has not approved it.")
@@ -148,7 +151,7 @@ def refused(about: About, *, reason: str) -> Letter:
         say("The reason: %(reason)s") % {"reason": because}
         if because
         else say("No reason was given."),
-        say("Your message is attached: nothing is lost."),
+        _attached(about),
     )
 
 
@@ -160,7 +163,7 @@ def expired(about: About) -> Letter:
         say("Nobody has answered in time: your message to %(list)s was not sent.")
         % {"list": about.list_address},
         say("→ Send it again, or write to %(address)s.") % {"address": about.help_address},
-        say("Your message is attached: nothing is lost."),
+        _attached(about),
     )
 
 
@@ -188,14 +191,15 @@ def answer_unclear(about: About, *, link: str) -> Letter:
     )
 
 
-def forwarded(about: About, *, role: str) -> Letter:
+def forwarded(about: About, *, role: str, can_be_answered: bool) -> Letter:
     """Bring a human what was written to -owner, postmaster or abuse."""
     say = about.say
     return about.letter(
         say("For you: mail to %(role)s") % {"role": role},
         say("A message of %(author)s has arrived for %(role)s: you are the person behind it.")
         % {"author": about.author, "role": role},
-        say("The message is attached. Your answer to this mail goes to its author."),
+        say("The message is attached.") if about.is_attached else _too_large(about),
+        say("Your answer to this mail goes to its author.") if can_be_answered else "",
     )
 
 
@@ -254,6 +258,25 @@ def _moment(about: About, moment: datetime) -> str:
     return format_datetime(moment, about.say("EEEE d MMMM, HH:mm"), locale=about.lang)
 
 
-def _on_one_line(text: str) -> str:
-    # A name is cut short; what a moderator has to say is not.
-    return " ".join(filter(None, map(clean_name, text.split())))
+def _people_of_file(about: About, count: int) -> str:
+    """Tell how many people, and how old the file is that says so."""
+    people = _people(about, count)
+    if about.member_file is None:
+        return people
+    day = format_date(about.member_file, about.say("d MMMM"), locale=about.lang)
+    return about.say("%(people)s (member file of %(day)s)") % {"people": people, "day": day}
+
+
+def _beginning(about: About, beginning: str) -> str:
+    where = about.say("The message is attached.") if about.is_attached else _too_large(about)
+    return where + " " + about.say("It begins:") + "\n\n" + beginning
+
+
+def _attached(about: About) -> str:
+    if about.is_attached:
+        return about.say("Your message is attached: nothing is lost.")
+    return about.say("Your message is too large to be attached; we keep it for 30 days.")
+
+
+def _too_large(about: About) -> str:
+    return about.say("The message is too large to be attached; it lies in the lists' mailbox.")

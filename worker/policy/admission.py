@@ -120,6 +120,12 @@ class Facts:
         return self.message.authenticity is Authenticity.PROVEN and self.message.method != "spf"
 
     @property
+    def can_be_asked(self) -> bool:
+        """Whether the author is somebody we know: strangers are never written to."""
+        known = self.standing.may_post and self.standing.known
+        return self.message.author is not None and known
+
+    @property
     def forged(self) -> bool:
         """Whether the author's own domain disowns the message."""
         return self.message.authenticity is Authenticity.FAILED
@@ -127,7 +133,7 @@ class Facts:
     @property
     def to_confirm(self) -> bool:
         """Whether the author has to say that they wrote it."""
-        if self.forged or not (self.standing.may_post and self.standing.known):
+        if self.forged or not self.can_be_asked:
             return False
         if self.definition.authenticate == "confirm_always":
             return True
@@ -231,7 +237,7 @@ CHAIN: tuple[Rule, ...] = (
     ),
     Rule(
         "unproven, for the moderators",
-        lambda f: f.definition.authenticate == "moderate" and not f.forged and not f.proven,
+        lambda f: not f.forged and not f.proven and _is_for_moderators_to_believe(f),
         Action.HOLD,
         Reason.UNPROVEN,
     ),
@@ -248,7 +254,7 @@ CHAIN: tuple[Rule, ...] = (
     ),
     Rule(
         "a moderated list",
-        lambda f: f.definition.moderate == "all" and not (f.standing.moderator and f.proven),
+        lambda f: f.definition.moderate == "all" and not _is_surely_moderator(f),
         Action.HOLD,
         Reason.MODERATED,
     ),
@@ -344,6 +350,16 @@ def rails(roll: RollFacts, *, approved: Iterable[str] = ()) -> tuple[Reason, ...
 def has_shrunk(before: int, now: int) -> bool:
     """Whether fewer than half are left of enough people to call it an accident."""
     return before >= _SHRINK_FROM and now * _SHRINK_FACTOR < before
+
+
+def _is_for_moderators_to_believe(facts: Facts) -> bool:
+    """Tell whether the list asks them, or would ask an author whom we cannot ask."""
+    policy = facts.definition.authenticate
+    return policy == "moderate" or (policy == "confirm_always" and not facts.can_be_asked)
+
+
+def _is_surely_moderator(facts: Facts) -> bool:
+    return facts.standing.moderator and (facts.strictly_proven or facts.remembered)
 
 
 def _is_stranger(facts: Facts) -> bool:

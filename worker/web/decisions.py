@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from babel.numbers import format_decimal
 
-from worker.mail.address import NAME_LIMIT, clean_name
+from worker.mail.address import readable
 from worker.mail.return_address import Purpose
 from worker.notices.letters import reason_words
 from worker.store.decisions import Kind
@@ -83,17 +83,6 @@ def came_late(asked: AskedDecision) -> bool:
     if asked.kind is Kind.CONFIRM:
         return asked.answer == "no" and asked.ended_because != "disowned"
     return asked.is_latest and asked.decided_by != asked.address
-
-
-def readable(text: str, limit: int) -> str:
-    """Return what of *text* can be seen, on one line, and mark where it was cut."""
-    words = " ".join(shown for word in text.split() if (shown := _visible(word)))
-    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
-
-
-def _visible(word: str) -> str:
-    pieces = range(0, len(word), NAME_LIMIT)
-    return "".join(clean_name(word[start : start + NAME_LIMIT]) for start in pieces)
 
 
 def add_decisions(

@@ -61,6 +61,7 @@ async def test_preview(site: Site) -> None:
         "rule": None,
         "holds": [],
         "too_large": None,
+        "member_file": None,
         "providers": [
             {"provider": "google", "recipients": 5},
             {"provider": "free", "recipients": 3},

@@ -29,7 +29,7 @@ from worker.notices.letters import reason_words
 from worker.store import decisions
 from worker.store.database import close_pool, connect, open_pool
 from worker.telemetry.metrics import Metrics
-from worker.web.decisions import REASON_LIMIT, readable
+from worker.web.decisions import REASON_LIMIT
 from worker.web.page import BODY_LIMIT_BYTES
 from worker.web.pages import build_app
 
@@ -668,23 +668,6 @@ async def test_body_too_large(visit: Visit) -> None:
     assert await everything(visit.db) == before
 
 
-READABLE = {
-    "Bonjour": "Bonjour",
-    "  a \r\n b\0c ": "a b c",
-    "a\u202eb\u200b": "ab",
-    "12345678": "12345678",
-    "123456789": "1234567…",
-    "123456 789": "123456…",
-    "": "",
-}
-
-
-@pytest.mark.parametrize("text", READABLE)
-def test_readable(text: str) -> None:
-    """What cannot be seen is left out, and a cut is shown."""
-    assert readable(text, 8) == READABLE[text]
-
-
 # --- what people read -------------------------------------------------------------------
 
 
@@ -699,7 +682,7 @@ async def test_a_forwarded_link(visit: Visit) -> None:
     assert f"<dd><bdi>{AUTHOR}</bdi></dd>" in answer.text
     for reason in ("old", "spam"):
         assert f"<li>{plain(reason_words('fr', reason))}</li>" in plain(answer.text)
-    assert "<dd>12 Ko</dd>" in plain(answer.text)
+    assert "<dd>12 ko</dd>" in plain(answer.text)
 
 
 @pytest.mark.parametrize("yes", [True, False])

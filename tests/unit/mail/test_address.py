@@ -154,3 +154,20 @@ def test_match_template_is_bounded() -> None:
 
     assert len(address.match_template(many, local_part)) == address.MATCHES_LIMIT
     assert address.match_template(many + "!", local_part) == []
+
+
+READABLE = {
+    "Bonjour": "Bonjour",
+    "  a \r\n b\0c ": "a b c",
+    "a\u202eb\u200b": "ab",
+    "12345678": "12345678",
+    "123456789": "1234567…",
+    "123456 789": "123456…",
+    "": "",
+}
+
+
+@pytest.mark.parametrize("text", READABLE)
+def test_readable(text: str) -> None:
+    """What cannot be seen is left out, and a cut is shown."""
+    assert address.readable(text, 8) == READABLE[text]

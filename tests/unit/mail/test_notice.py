@@ -75,7 +75,7 @@ def test_the_header_of_a_notice() -> None:
     notice = read(wire())
 
     assert dict(notice.items()) == {
-        "From": "listes.example.fr <confirm-k7@listes.example.fr>",
+        "From": '"listes.example.fr" <confirm-k7@listes.example.fr>',
         "To": "marie@example.fr",
         "Subject": "À confirmer \u2013 Convocation AG",
         "Date": "Tue, 24 Nov 2026 10:30:00 +0000",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,26 +93,38 @@ def test_the_header_of_a_copy() -> None:
 
 def test_replies_to_the_list() -> None:
     """reply_to => 'list' decides Reply-To, and only that."""
-    identity = ListIdentity(
-        **{**{f: getattr(COMITE, f) for f in COMITE.__slots__}, "replies_to_list": True}
-    )
-    copy = read(copy_of(plain(b"Bonjour\r\n"), identity))
+    copy = read(copy_of(plain(b"Bonjour\r\n"), replace(COMITE, replies_to_list=True)))
 
     assert "comite_directeur.comite@listes.example.fr" in str(copy["reply-to"])
 
 
 def test_without_https_there_is_no_one_click() -> None:
     """RFC 8058, section 3.1, asks for an https URI; the mailto form stays."""
-    identity = ListIdentity(
-        **{
-            **{f: getattr(COMITE, f) for f in COMITE.__slots__},
-            "public_url": "http://127.0.0.1:8080",
-        }
-    )
+    identity = replace(COMITE, public_url="http://127.0.0.1:8080")
     copy = read(copy_of(plain(b"Bonjour\r\n"), identity))
 
     assert copy["list-unsubscribe-post"] is None
     assert "mailto:unsubscribe-" in str(copy["list-unsubscribe"])
+
+
+def test_the_owner_is_a_human_of_the_list() -> None:
+    """RFC 2369, section 3.5; -owner is the address of RFC 2142, section 6."""
+    copy = read(copy_of(plain(b"Bonjour\r\n")))
+
+    owner = "comite_directeur.comite-owner@listes.example.fr"
+    assert str(copy["list-owner"]) == f"<mailto:{owner}>"
+    assert str(copy["list-help"]) == "<mailto:aide@example.fr>"
+
+
+def test_official_mail_is_left_on_a_page_only() -> None:
+    """No program and no mail unsubscribes by itself; the page says whom to ask."""
+    official = replace(COMITE, has_one_click=False)
+    copy = read(copy_of(plain(b"Bonjour\r\n"), official))
+
+    assert str(copy["list-unsubscribe"]) == f"<{LINK}>"
+    assert copy["list-unsubscribe-post"] is None
+    assert "unsubscribe-" not in copy_of(plain(b"Bonjour\r\n"), official).decode()
+    assert LINK in copy.get_content()
 
 
 class Body(NamedTuple):

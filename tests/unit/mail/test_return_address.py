@@ -42,10 +42,11 @@ def test_any_change_is_noticed(number: int, place: int, by: int) -> None:
 
 
 def test_purposes_are_not_mixed() -> None:
-    """The token of a return address unsubscribes nobody."""
-    token = TOKENS.sign(Purpose.RETURN, 7).decode()
+    """The token of a return address unsubscribes nobody, and approves nothing."""
+    for purpose in Purpose:
+        token = TOKENS.sign(purpose, 7).decode()
 
-    assert TOKENS.read(Purpose.UNSUBSCRIBE, token) is None
+        assert [other for other in Purpose if TOKENS.read(other, token) == 7] == [purpose]
 
 
 @pytest.mark.parametrize("broken", ["", "a" * 31, "a" * 33, "é" * 32, "1" * 32, " " * 32])
@@ -78,6 +79,13 @@ def test_numbers_out_of_range_are_a_bug() -> None:
 SERVICE = {
     "return-" + "a" * 32: ServiceAddress(Purpose.RETURN, "a" * 32),
     "UNSUBSCRIBE-" + "A2" * 16: ServiceAddress(Purpose.UNSUBSCRIBE, "a2" * 16),
+    "confirm-" + "a" * 32: ServiceAddress(Purpose.CONFIRM, "a" * 32),
+    "Moderate-" + "a" * 32: ServiceAddress(Purpose.MODERATE, "a" * 32),
+    "posting-" + "a" * 32: None,  # A page has it, and no address.
+    "confirm-": None,
+    "confirm-" + "a" * 33: None,
+    "confirmation-" + "a" * 32: None,
+    "confirm": None,
     "return-" + "a" * 31: None,
     "return": None,
     "retour-" + "a" * 32: None,
@@ -89,3 +97,8 @@ SERVICE = {
 def test_service_addresses(local_part: str, expected: ServiceAddress | None) -> None:
     """Which addresses of the domain are no lists."""
     assert read_service_address(local_part) == expected
+
+
+def test_no_service_address_is_too_long() -> None:
+    """RFC 5321, section 4.5.3.1.1: 64 octets for a local part."""
+    assert max(len(purpose.value) for purpose in Purpose) + 1 + 32 <= 64

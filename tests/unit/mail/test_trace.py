@@ -99,3 +99,28 @@ OTHER_LISTS = {
 def test_is_from_another_list(fields: list[str], rule: str | None) -> None:
     """The field that gave it away."""
     assert trace.is_from_another_list(_message(*fields)) == rule
+
+
+SPAM = {
+    "flag": (["X-Spam-Flag: YES"], "x-spam-flag"),
+    "flag, no": (["X-Spam-Flag: NO"], None),
+    "status": (["X-Spam-Status: Yes, score=7.1 required=5.0"], "x-spam-status"),
+    "status, no": (["X-Spam-Status: No, score=-1.9 required=5.0"], None),
+    "status, folded": (["X-Spam-Status:\r\n Yes, score=7.1"], "x-spam-status"),
+    "yes": (["X-Spam: Yes"], "x-spam"),
+    "OVH": (["X-VR-SPAMSTATE: SPAM"], "x-vr-spamstate"),
+    "OVH, fine": (["X-VR-SPAMSTATE: OK"], None),
+    "OVH, older": (["X-Ovh-Spam-Status: SPAM"], "x-ovh-spam-status"),
+    "OVH, a reason": (["X-VR-SPAMCAUSE: spam spam"], None),
+    "only a score": (["X-Spam-Score: 9.9"], None),
+    "empty": (["X-Spam-Flag:"], None),
+    "two that disagree": (["X-Spam-Flag: NO", "X-Spam-Status: Yes"], "x-spam-status"),
+    "a subject about it": (["Subject: [SPAM] yes"], None),
+    "a person": (["Subject: AG"], None),
+}
+
+
+@pytest.mark.parametrize(("fields", "name"), SPAM.values(), ids=SPAM)
+def test_is_called_spam(fields: list[str], name: str | None) -> None:
+    """The field in which a filter says so; a score alone says nothing."""
+    assert trace.is_called_spam(_message(*fields)) == name

@@ -266,7 +266,9 @@ CASES = {
         message(STRANGER, DISOWNED, moderate="all"), NOT_ALLOWED
     ),
     "all moderated: a moderator, proven": Case(message(MODERATOR, DMARC, moderate="all"), ACCEPTED),
-    "all moderated: a moderator, by SPF": Case(message(MODERATOR, SPF, moderate="all"), ACCEPTED),
+    "all moderated: a moderator, by SPF": Case(
+        message(MODERATOR, SPF, moderate="all"), held(MODERATED)
+    ),
     "all moderated: a moderator, remembered": Case(
         message(MODERATOR, REMEMBERED, moderate="all"), ACCEPTED
     ),
@@ -293,6 +295,10 @@ CASES = {
         message(MEMBER, UNPROVEN, moderate="all", asked_today=5), held(ASKED_ENOUGH, MODERATED)
     ),
     # post => anyone: nobody whom we do not know is written to.
+    "anyone may post: unknown, unproven, but all are to confirm": Case(
+        message(PASSER_BY, UNPROVEN, post="anyone", authenticate="confirm_always"),
+        held(NOTHING_PROVES),
+    ),
     "anyone may post: unknown, proven": Case(message(PASSER_BY, DMARC, post="anyone"), ACCEPTED),
     "anyone may post: unknown, unproven": Case(
         message(PASSER_BY, UNPROVEN, post="anyone"), ACCEPTED
