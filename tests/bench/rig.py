@@ -128,6 +128,14 @@ class Rig:
         await self._inbox.append("INBOX", raw)
         return time.time()
 
+    async def execute(self, sql: str) -> None:
+        """Run *sql* as the database's owner."""
+        await self._db.execute(sql, timeout=600)
+
+    async def wait_until_posted(self) -> None:
+        """Wait until the newest message is a posting with all its deliveries."""
+        await self._until("SELECT (SELECT count(*) FROM relais.posting) = $1", self._posted)
+
     async def wait_until_handed_over(self, members: int) -> tuple[float, float]:
         """Wait for the newest posting; return when its first and its last copy were settled."""
         # The worker shares the machine with this question, so it is asked seldom
