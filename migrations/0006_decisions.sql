@@ -87,6 +87,7 @@ create index posting_awaits on relais.posting (awaits, held_until) where awaits 
 create index posting_to_tell on relais.posting (posting_id) where tell;
 create index posting_author on relais.posting (lower(author), accepted_at);
 create index posting_list on relais.posting (list_id, accepted_at);
+create index posting_stopped on relais.posting (finished_at) where state = 'stopped';
 update relais.posting set awaits = 'moderation', reasons = array['other'] where state = 'held';
 
 -- A decision that somebody is asked for. The token in the mail names the row,

@@ -54,7 +54,7 @@ async def sweep(db: Reconnecting, *, in_doubt_after: timedelta, metrics: Metrics
     for delivery_id in await deliveries.expire(connection, after=EXPIRES_AFTER):
         metrics.finished(DeliveryResult.EXPIRED)
         log.info("delivery.expired", delivery_id=delivery_id)
-    cancelled = await deliveries.cancel_stopped(connection)
+    cancelled = await deliveries.cancel_stopped(connection, within=2 * EXPIRES_AFTER)
     metrics.finished(DeliveryResult.CANCELLED, len(cancelled))
     for posting_id in await postings.finish(connection):
         log.info("posting.finished", posting_id=posting_id)

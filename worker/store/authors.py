@@ -139,7 +139,7 @@ async def forget_old(db: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much an author and a list have had lately."""
+    """How much an author and a list have had lately; more than 100 are not counted."""
 
     by_author: int  # Postings in the last hour.
     to_list: int
@@ -147,11 +147,14 @@ class Pace:
 
 
 PACE = """
-    SELECT (SELECT count(*) FROM relais.posting
-             WHERE lower(author) = lower($1)
-               AND accepted_at > t.now - interval '1 hour') AS by_author,
-           (SELECT count(*) FROM relais.posting
-             WHERE list_id = $2 AND accepted_at > t.now - interval '1 hour') AS to_list,
+    SELECT (SELECT count(*) FROM (
+                SELECT FROM relais.posting
+                 WHERE lower(author) = lower($1) AND accepted_at > t.now - interval '1 hour'
+                 ORDER BY accepted_at DESC LIMIT 100) newest) AS by_author,
+           (SELECT count(*) FROM (
+                SELECT FROM relais.posting
+                 WHERE list_id = $2 AND accepted_at > t.now - interval '1 hour'
+                 ORDER BY accepted_at DESC LIMIT 100) newest) AS to_list,
            (SELECT count(*) FROM relais.decision
              WHERE lower(address) = lower($1) AND kind = 'confirm'
                AND asked_at > t.now - interval '1 day')

@@ -280,7 +280,6 @@ async def _approve(db: Connection, question: _Question) -> bool:
 RELEASED = """
     UPDATE relais.posting
        SET approved = approved || reasons, reasons = '{}', awaits = 'release',
-           proof = CASE WHEN proof = '' THEN 'operator' ELSE proof END,
            held_until = relais.now(), held_because = 'awaits release', decided_by = $2
      WHERE posting_id = $1 AND state = 'held'
  RETURNING posting_id

@@ -236,15 +236,15 @@ CANCEL_STOPPED = """
     UPDATE relais.delivery d
        SET state = 'cancelled', settled_at = relais.now(), reply = 'stopped', worker_id = NULL
       FROM relais.posting o
-     WHERE o.posting_id = d.posting_id AND o.state = 'stopped'
-       AND d.state IN ('queued', 'deferred')
+     WHERE o.state = 'stopped' AND o.finished_at > relais.now() - $1::interval
+       AND d.posting_id = o.posting_id AND d.state IN ('queued', 'deferred')
  RETURNING d.delivery_id
 """
 
 
-async def cancel_stopped(db: Connection) -> list[int]:
-    """Cancel what waits of postings that were stopped meanwhile."""
-    return [row["delivery_id"] for row in await db.fetch(CANCEL_STOPPED)]
+async def cancel_stopped(db: Connection, *, within: timedelta) -> list[int]:
+    """Cancel what waits of postings that were stopped *within* the time before now."""
+    return [row["delivery_id"] for row in await db.fetch(CANCEL_STOPPED, within)]
 
 
 EXPIRE = """

@@ -159,7 +159,7 @@ async def release(db: Connection, posting_id: int, roll: Roll) -> bool:
 
 LISTED_LAST = """
     SELECT listed FROM relais.posting
-     WHERE list_id = $1 AND state IN ('open', 'finished') ORDER BY posting_id DESC LIMIT 1
+     WHERE list_id = $1 AND state IN ('open', 'finished') ORDER BY accepted_at DESC LIMIT 1
 """
 
 
