@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from worker.errors import ConfigError
+from worker.mail.address import local_part_of, usable_address
 from worker.mail.host import HOSTS, RECEIVED_FOR, HostRecipe
 from worker.policy.limit import Limit, read_limit
 
@@ -77,7 +78,6 @@ _PREFIX = "RELAIS_"
 _KEY = re.compile(r"([0-9a-fA-F]{2}){32,}")  # 256 bits at least.
 _NAME = re.compile(r"[a-z0-9_-]+")  # As relais.provider has it.
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}")
-_ADDRESS = re.compile(r"[^\s@<>,;:\"\x00-\x1f\x7f]+@[^\s@<>,;:\"\x00-\x1f\x7f]+")
 _FIELD_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, section 2.2.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
 _LINE_END = re.compile(r"[\x00\r\n]")
@@ -453,8 +453,12 @@ def _site(section: _Section) -> Site:
     if locale and locale not in LOCALES:
         section.wrong("locale", f"{locale!r} has no translation")
     help_address = section.text("help_address")
-    if help_address and not _ADDRESS.fullmatch(help_address):
-        section.wrong("help_address", f"{help_address!r} is no address")
+    if help_address and not usable_address(help_address):
+        section.wrong("help_address", f"{help_address!r} is no address in ASCII")
+    elif domain and local_part_of(help_address, domain) is not None:
+        section.wrong(
+            "help_address", f"{help_address!r} is in the lists' own domain, where nobody reads it"
+        )
     return Site(
         domain=domain,
         public_url=_web_url(section, "public_url", section.text("public_url")).rstrip("/"),

@@ -61,6 +61,13 @@ CASES = {
     "a forged confirmation": Case(
         letter(trace=f"confirm-{'a' * 32}@{DOMAIN}"), "request", "refused_stranger"
     ),
+    "two answers at once": Case(
+        letter(to=f"confirm-{'a' * 32}@{DOMAIN}, moderate-{'b' * 32}@{DOMAIN}").replace(
+            b"Delivered-To", b"X-Nothing"
+        ),
+        "request",
+        "refused_stranger",
+    ),
     "no trace, but To": Case(letter().replace(b"Delivered-To", b"X-Nothing"), "posting", "posted"),
     "a trace of elsewhere, but To": Case(letter(trace="x@y.fr"), "posting", "posted"),
     "nobody of ours": Case(

@@ -92,7 +92,8 @@ async def mediate(arrival: Arrival, *, office: Office) -> None:
     elif Purpose.RETURN in services or read_return(arrival.raw) is not None:
         await _hand_to_return_handler(arrival, office=office)
     elif services:
-        await requests.take_answer(arrival, message, *services.values(), office=office)
+        # To two at once no program of ours ever asked for; the first one counts.
+        await requests.take_answer(arrival, message, next(iter(services.values())), office=office)
     else:
         await _mediate_posting(arrival, message, local_parts, office=office)
 
