@@ -60,7 +60,8 @@ create table relais.proven_author (
 );
 
 -- held     waits for *awaits*: the author's confirmation, a moderator, or the
---          release by a worker once all said yes; a crash changes nothing
+--          release by a worker once all said yes; a crash changes nothing. One
+--          that was held under way has deliveries, of which none is claimed
 -- stopped  *ended_because*: refused, withdrawn, expired, stopped
 alter table relais.posting
     add column awaits text check (awaits in ('confirmation', 'moderation', 'release')),
@@ -69,6 +70,7 @@ alter table relais.posting
     add column ended_because text,
     add column held_until timestamptz,                   -- of a release: not before
     add column asked_at timestamptz,                     -- null: whom it awaits has still to be asked
+    add column attempts integer not null default 0,      -- begun and not ended: three let it wait a day
     add column tell boolean not null default false,      -- its author has still to hear how it ended
     add column decided_by text,
     add column size_bytes integer,
@@ -77,10 +79,12 @@ alter table relais.posting
     add column signed_by text not null default '',
     add column return_path_domain text not null default '',
     add column network text not null default '',
-    add column lists_named text not null default '',     -- titles of all lists that the message names
     add column resend_doubtful boolean not null default true,
     -- until then nobody need look whether its recipients are still on the list
-    add column fresh_until timestamptz not null default relais.now() + interval '12 hours';
+    add column fresh_until timestamptz not null default now() + interval '12 hours';
+-- In two steps: relais.now() is volatile, and would have every template copied.
+alter table relais.posting
+    alter column fresh_until set default relais.now() + interval '12 hours';
 alter table relais.posting add constraint posting_held_awaits
     check (awaits is null or state = 'held');
 create index posting_awaits on relais.posting (awaits, held_until) where awaits is not null;
@@ -88,7 +92,10 @@ create index posting_to_tell on relais.posting (posting_id) where tell;
 create index posting_author on relais.posting (lower(author), accepted_at);
 create index posting_list on relais.posting (list_id, accepted_at);
 create index posting_stopped on relais.posting (finished_at) where state = 'stopped';
-update relais.posting set awaits = 'moderation', reasons = array['other'] where state = 'held';
+update relais.posting
+   set awaits = 'moderation',
+       reasons = array[case held_because when 'the list is empty' then 'empty' else 'too_many' end]
+ where state = 'held';
 
 -- A decision that somebody is asked for. The token in the mail names the row,
 -- so a page knows who decides; the first answer counts.
@@ -115,6 +122,7 @@ create table relais.notice (
     kind       text not null,                       -- closed list: worker/policy/outcome.py
     address    text not null,
     posting_id bigint references relais.posting on delete set null,
+    arrival_id bigint references relais.arrival on delete set null,   -- of what is forwarded
     template   bytea not null,
     key_id     text not null,
     made_at    timestamptz not null
@@ -122,6 +130,7 @@ create table relais.notice (
 alter table relais.notice alter column template set storage external;
 create index notice_address on relais.notice (lower(address), made_at);
 create index notice_posting on relais.notice (posting_id);
+create index notice_arrival on relais.notice (arrival_id) where arrival_id is not null;
 
 alter table relais.delivery
     add column notice_id bigint references relais.notice on delete cascade,

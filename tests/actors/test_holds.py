@@ -318,6 +318,15 @@ async def test_many_held_messages_are_not_many_letters(office: Office, moderated
     found = await notices(moderated)
     assert len(found["moderate"]) == 20
     assert "held" not in found, "nobody is told about a message that its domain disowns"
+    assert (
+        await moderated.fetchval(
+            "select count(*) from relais.posting where asked_at is null and held_until is not null"
+        )
+        == 5
+    ), "their days to decide have not begun"
+    await pass_time(moderated, "25 hours")
+    await attend(office)
+    assert len((await notices(moderated))["moderate"]) == 25
 
 
 async def test_two_answers_at_once(office: Office, moderated: Owner) -> None:
@@ -398,3 +407,25 @@ async def pass_time(owner: Owner, interval: str) -> None:
         " since = clock_timestamp()",
         interval,
     )
+
+
+async def test_an_empty_reply_confirms_in_our_thread_only(office: Office, owner: Owner) -> None:
+    """An unmarked program may answer with nothing; it makes no thread."""
+    await outcome_of(office, owner, UNPROVEN)
+    await attend(office)
+    [question] = (await notices(owner))["confirm"]
+
+    assert await answered(office, owner, question, b"", uid=2) == "answer_unclear"
+    thread = f"In-Reply-To: {question['message-id']}\r\n".encode()
+    assert await answered(office, owner, question, b"", uid=3, more=thread) == "confirmed"
+
+
+async def test_what_kills_the_process_waits_for_a_day(office: Office, moderated: Owner) -> None:
+    """Three beginnings without an end: others are attended to, and it is tried again later."""
+    await outcome_of(office, moderated, letter())
+    await moderated.execute("update relais.posting set attempts = 3")
+    await attend(office)
+    assert await notices(moderated) == {}
+    await pass_time(moderated, "25 hours")
+    await attend(office)
+    assert set(await notices(moderated)) == {"moderate", "held"}

@@ -46,7 +46,9 @@ CASES = {
     "too big": Case(
         letter(body=b"x" * 6_000_000), "posting", "refused_oversize", "relais/refused"
     ),
-    "two authors": Case(letter(more=b"From: c@d.fr\r\n"), "posting", "held"),
+    "two authors": Case(
+        letter(more=b"From: c@d.fr\r\n"), "posting", "refused_stranger", "relais/refused"
+    ),
     "a member's, unproven": Case(letter(proof=None), "posting", "to_confirm"),
     "disowned by its domain": Case(letter(proof="dmarc=fail header.from={}"), "posting", "held"),
     "a week old": Case(
@@ -59,7 +61,10 @@ CASES = {
     ),
     "to postmaster": Case(letter(trace=f"postmaster@{DOMAIN}"), "request", "forwarded"),
     "a forged confirmation": Case(
-        letter(trace=f"confirm-{'a' * 32}@{DOMAIN}"), "request", "refused_stranger"
+        letter(trace=f"confirm-{'a' * 32}@{DOMAIN}"),
+        "request",
+        "refused_stranger",
+        "relais/refused",
     ),
     "two answers at once": Case(
         letter(to=f"confirm-{'a' * 32}@{DOMAIN}, moderate-{'b' * 32}@{DOMAIN}").replace(
@@ -67,6 +72,7 @@ CASES = {
         ),
         "request",
         "refused_stranger",
+        "relais/refused",
     ),
     "no trace, but To": Case(letter().replace(b"Delivered-To", b"X-Nothing"), "posting", "posted"),
     "a trace of elsewhere, but To": Case(letter(trace="x@y.fr"), "posting", "posted"),
@@ -93,7 +99,10 @@ CASES = {
         letter(trace=f"return-{'a' * 32}@{DOMAIN}"), "automatic", "dropped_automatic"
     ),
     "a forged unsubscription": Case(
-        letter(trace=f"unsubscribe-{'a' * 32}@{DOMAIN}"), "request", "refused_stranger"
+        letter(trace=f"unsubscribe-{'a' * 32}@{DOMAIN}"),
+        "request",
+        "refused_stranger",
+        "relais/refused",
     ),
     "empty": Case(b"", "unknown", "held_no_recipient_header", "relais/quarantine"),
     "garbage": Case(bytes(range(256)) * 50, "unknown", "held_no_recipient_header",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 from tests.actors.letters import Owner, attend, letter, notices, outcome_of, states
 from tests.actors.test_holds import answered, pass_time
 from tests.edges.store.given import DOMAIN
 from worker.actors.dispatcher import claim_affordable, recheck_due
+from worker.store import deliveries
 from worker.store.database import borrowed
 from worker.store.suppressions import opt_out
 
@@ -82,7 +85,8 @@ async def test_a_check_lasts_a_quarter_of_an_hour(office: Office, posted: Owner)
     await posted.execute("delete from club.member where email <> all($1)", [*first, "a@b.fr"])
     assert len(await claimed(office, at_most=5)) == 5
     await pass_time(posted, "16 minutes")
-    assert await claimed(office) <= {"a@b.fr"}
+    assert await claimed(office) == set()
+    assert await states(posted) == {"Bonjour": "held moderation"}, "most of them are gone"
 
 
 async def test_a_view_that_fails_cancels_nobody(office: Office, posted: Owner) -> None:
@@ -148,3 +152,62 @@ async def test_an_opt_out_needs_no_recheck(office: Office, posted: Owner) -> Non
     async with borrowed(office.pool) as db, db.transaction():
         await opt_out(db, None, person, source="page")
     assert "m1@free.fr" not in await claimed(office)
+
+
+BROKEN = {
+    "all addresses are empty": "update club.member set email = null",
+    "all addresses are unusable": "update club.member set email = 'x'",
+    "few wait, and the list is empty": (
+        "update relais.delivery set state = 'handed_over' where address like 'm%';"
+        "delete from club.member"
+    ),
+}
+
+
+@pytest.mark.parametrize("breaking", BROKEN.values(), ids=BROKEN)
+async def test_a_list_that_broke_cancels_nobody(
+    office: Office, posted: Owner, breaking: str
+) -> None:
+    """A wrong import of addresses must not end a posting in silence."""
+    await posted.execute(breaking)
+
+    assert await claimed(office) == set()
+    assert await states(posted) == {"Bonjour": "held moderation"}
+    assert (
+        await posted.fetchval("select count(*) from relais.delivery where state = 'cancelled'") == 0
+    )
+
+
+async def test_a_yes_covers_one_loss(office: Office, posted: Owner) -> None:
+    """Approved before it was posted, or once under way: the next loss is asked about."""
+    await posted.execute(
+        "update relais.posting set approved = '{shrank}';"
+        "delete from club.member where person like 'm%' and person not in ('m1','m2','m3','m4')"
+    )
+    assert await claimed(office) == set()
+    await attend(office)
+    [question] = (await notices(posted))["moderate"]
+    await answered(office, posted, question, b"ok", uid=2)
+    await claimed(office, at_most=3)  # The notices among them come first.
+    cancelled = "select count(*) from relais.delivery where state = 'cancelled'"
+    assert await posted.fetchval(cancelled) == 16
+
+    await posted.execute("delete from club.member where person <> '1'")
+    await pass_time(posted, "16 minutes")
+    await claimed(office)
+    assert await states(posted) == {"Bonjour": "held moderation"}
+    assert await posted.fetchval(cancelled) == 16
+
+
+async def test_who_left_during_the_expansion(office: Office, owner: Owner) -> None:
+    """The opt-out was committed between the view and the deliveries: no copy leaves."""
+    await outcome_of(office, owner, letter())
+    await owner.execute(
+        "insert into relais.suppression (person_id, reason, source, since)"
+        " select person_id, 'unsubscribed', 'page', relais.now() from relais.person"
+        " where key = 'person:1'"
+    )
+
+    assert await claimed(office) == {"c@d.fr"}
+    async with borrowed(office.pool) as db:
+        assert len(await deliveries.cancel_suppressed(db, within=timedelta(days=10))) == 1

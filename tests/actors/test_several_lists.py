@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest_asyncio
 
-from tests.actors.letters import Owner, arrive, letter, outcome_of
+from tests.actors.letters import Owner, arrive, attend, letter, notices, outcome_of
+from tests.actors.test_holds import answered
 from tests.edges.store.given import DOMAIN
 from worker.actors.mediator import mediate
 from worker.mail.copy import read_template
@@ -35,7 +36,7 @@ async def copies(owner: Owner) -> dict[str, str]:
     """Return the text of each person's one copy."""
     rows = await owner.fetch(
         "select d.address, o.template from relais.delivery d join relais.posting o"
-        " using (posting_id) order by 1"
+        " using (posting_id) where d.state <> 'cancelled' order by 1"
     )
     assert len({row["address"] for row in rows}) == len(rows), "one copy each"
     return {
@@ -103,3 +104,53 @@ async def test_a_blind_copy_goes_to_its_list_alone(office: Office, bureau: Owner
     await outcome_of(office, bureau, letter(to=TOUS, trace=BUREAU))
 
     assert set(await copies(bureau)) == {"a@b.fr", "z@b.fr"}
+
+
+async def test_one_person_with_two_addresses(office: Office, bureau: Owner) -> None:
+    """The two views know another address of the same person: still one copy."""
+    await bureau.execute("update club.member set email = 'autre@b.fr' where person = '1'")
+    raw = letter(to=BOTH, author="c@d.fr").replace(b"Delivered-To", b"X-Nothing")
+    await bureau.execute("update lists.definition set post = 'anyone' where name = 'bureau'")
+
+    await outcome_of(office, bureau, raw)
+
+    assert set(await copies(bureau)) == {"autre@b.fr", "c@d.fr", "z@b.fr"}
+
+
+async def test_a_copy_that_was_cancelled_is_no_copy(office: Office, bureau: Owner) -> None:
+    """Who lost the one of the first list gets the one of the second."""
+    await outcome_of(office, bureau, letter(to=BOTH, trace=TOUS))
+    await bureau.execute("update relais.delivery set state = 'cancelled' where address = 'a@b.fr'")
+
+    await outcome_of(office, bureau, letter(to=BOTH, trace=BUREAU), uid=2)
+
+    rows = await bureau.fetch("select address from relais.delivery where state = 'queued'")
+    assert sorted(row["address"] for row in rows) == ["a@b.fr", "c@d.fr", "z@b.fr"]
+
+
+async def test_its_author_is_asked_once(office: Office, bureau: Owner) -> None:
+    """One question for both lists, and one answer."""
+    raw = letter(to=BOTH, proof=None).replace(b"Delivered-To", b"X-Nothing")
+    assert (await outcome_of(office, bureau, raw))["outcome"] == "to_confirm"
+    await attend(office)
+    [question] = (await notices(bureau))["confirm"]
+
+    await answered(office, bureau, question, b"ok", uid=2)
+
+    rows = await bureau.fetch("select state from relais.posting")
+    assert [row["state"] for row in rows] == ["open", "open"]
+    assert set(await copies(bureau)) == {"a@b.fr", "c@d.fr", "z@b.fr"}
+
+
+async def test_a_list_within_a_list(office: Office, bureau: Owner) -> None:
+    """Everybody on the second has it by the first: that is no trouble, and nobody is asked."""
+    await bureau.execute(
+        "create or replace view lists.bureau as select * from (values"
+        " ('a@b.fr'::text, '1'::text)) v(email, person)"
+    )
+    await outcome_of(office, bureau, letter(to=BOTH, trace=TOUS))
+
+    row = await outcome_of(office, bureau, letter(to=BOTH, trace=BUREAU), uid=2)
+
+    assert (row["outcome"], row["reason"]) == ("posted", None)
+    assert set(await copies(bureau)) == {"a@b.fr", "c@d.fr"}

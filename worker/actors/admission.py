@@ -75,7 +75,7 @@ async def lists_named(
     What only To and Cc name is not posted to, so a query that fails there is no
     reason to wait.
     """
-    wanted = list(dict.fromkeys(local_parts))
+    wanted = list(dict.fromkeys(local_parts))[:_SHARED]
     shown = [n for n in named_recipients(message, office.site.domain) if n not in wanted]
     async with borrowed(office.pool) as db, db.transaction():
         found = {local_part: await _resolved(db, local_part) for local_part in wanted}

@@ -27,7 +27,7 @@ from worker.notices.footer import FooterWords, footer_words
 from worker.policy.admission import Action, RollFacts, rails
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome
 from worker.store import expansion, lists, postings
-from worker.store.database import borrowed, failed_query
+from worker.store.database import CONFLICTS, borrowed, failed_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,10 +43,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 QUERY_PATIENCE = timedelta(seconds=60)
-
-# Two postings that meet the same new person, or one message, at once: one is
-# run again, and then sees what the other has written.
-CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 _POSTED_BEFORE = Verdict(ArrivalKind.POSTING, ArrivalOutcome.DUPLICATE, "posted before")
 
@@ -127,7 +123,14 @@ async def _rails(
     approved: Iterable[str] = (),
 ) -> tuple[Reason, ...]:
     last = await postings.listed_last(db, list_id)
-    facts = RollFacts(roll.listed, roll.recipients, address.definition.max_recipients, last)
+    facts = RollFacts(
+        roll.listed,
+        roll.recipients,
+        address.definition.max_recipients,
+        listed_last=last,
+        # Of nobody but duplicates, all are those of another list.
+        elsewhere=0 if roll.recipients else roll.duplicates,
+    )
     return rails(facts, approved=approved)
 
 

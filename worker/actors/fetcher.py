@@ -127,11 +127,12 @@ async def _watch(post: Post, *, signals: Signals) -> None:
 async def _look(post: Post, inbox: Inbox, *, signals: Signals) -> bool:
     """Take all that lies in INBOX; return whether anything was taken."""
     selected = await inbox.select(INBOX_FOLDER)
+    # Also when nothing may be taken: else what lies there would be news for ever.
+    uids = await inbox.uids()
     async with borrowed(post.pool) as db:
         if not await arrivals.may_take(db, post.account, INBOX_FOLDER, selected.uidvalidity):
             log.error("inbox.halted", uidvalidity=selected.uidvalidity)
             return False
-        uids = await inbox.uids()
         known = await arrivals.known_uids(
             db, post.account, INBOX_FOLDER, selected.uidvalidity, uids
         )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import structlog
 
-from worker.actors.expansion import CONFLICTS, release
+from worker.actors.expansion import release
 from worker.actors.outbox import Outbox
 from worker.errors import QueryFailed, StoreLost
 from worker.mail.answer import beginning_of
@@ -33,11 +33,13 @@ from worker.policy.admission import (
 from worker.policy.expansion import ListAddress
 from worker.policy.outcome import NoticeKind
 from worker.store import authors, decisions, lists, notices, postings
-from worker.store.database import borrowed, failed_query
+from worker.store.database import CONFLICTS, borrowed, failed_query
 from worker.store.decisions import Kind
 from worker.store.members import member_file_date
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from worker.actors.office import Office
     from worker.actors.signals import Signals
     from worker.store.database import Connection
@@ -48,11 +50,20 @@ log = structlog.get_logger()
 _LOOK_SECONDS = 5.0  # NOTIFY is a hint; this is the guarantee.
 _QUERY_RETRY = timedelta(minutes=5)
 _VIEW_PATIENCE = timedelta(seconds=20)
+_FLOOD_RETRY = timedelta(hours=1)
+_CRASHES_ALLOWED, _STUCK_RETRY = 3, timedelta(days=1)
 # A flood of forged messages must not become a flood of mail to the moderators.
 _QUESTIONS_A_DAY = 20
 # What is wrong with a list rather than with a message is for those who keep it.
 _FOR_OPERATORS = frozenset(
-    {Reason.EMPTY, Reason.UNREACHABLE, Reason.TOO_MANY, Reason.SHRANK, Reason.GREW}
+    {
+        Reason.EMPTY,
+        Reason.UNREACHABLE,
+        Reason.TOO_MANY,
+        Reason.SHRANK,
+        Reason.GREW,
+        Reason.LOST_UNDER_WAY,
+    }
 )
 
 
@@ -74,11 +85,19 @@ async def run_holds(office: Office, *, signals: Signals) -> None:
 async def attend_next(*, office: Office) -> bool:
     """Do what is due for one posting; False if nothing is."""
     try:
-        async with borrowed(office.pool) as db, db.transaction(isolation="repeatable_read"):
-            posting_id = await decisions.next_to_attend(db)
-            if posting_id is None:
+        async with borrowed(office.pool) as db:
+            begun = await decisions.begin_next(db)
+            if begun is None:
                 return False
-            await _attend(db, await decisions.held(db, posting_id), office=office)
+            async with db.transaction(isolation="repeatable_read"):
+                if not await decisions.lock(db, begun.posting_id):
+                    return True
+                if begun.attempts > _CRASHES_ALLOWED:
+                    log.error("posting.put_off", posting_id=begun.posting_id)
+                    await decisions.postpone(db, begun.posting_id, _STUCK_RETRY)
+                else:
+                    await _attend(db, await decisions.held(db, begun.posting_id), office=office)
+                await decisions.ended(db, begun.posting_id)
     except CONFLICTS:
         log.info("holds.repeated")  # Somebody was faster; what is left is seen next.
     return True
@@ -88,7 +107,7 @@ async def _attend(db: Connection, held: HeldPosting, *, office: Office) -> None:
     match held.awaits:
         case "release":
             await _release(db, held, office=office)
-        case "confirmation" | "moderation" if held.held_until is not None:
+        case "confirmation" | "moderation" if held.asked_at is not None:
             await decisions.end(db, held.posting_id, "expired")
             log.info("posting.expired", posting_id=held.posting_id, awaited=held.awaits)
         case "confirmation":
@@ -106,7 +125,7 @@ async def _release(db: Connection, held: HeldPosting, *, office: Office) -> None
         async with db.transaction():
             reasons = await release(db, held, address, office=office)
     except QueryFailed as failure:
-        log.exception("list.query_failed", definition=held.definition, why=str(failure))
+        log.error("list.query_failed", definition=held.definition, why=str(failure))  # noqa: TRY400 - foreseen
         await decisions.postpone(db, held.posting_id, _QUERY_RETRY)
         return
     if reasons:
@@ -121,6 +140,8 @@ async def _address_of(db: Connection, held: HeldPosting) -> ListAddress:
 
 
 async def _ask_author(db: Connection, held: HeldPosting, *, office: Office) -> None:
+    if await decisions.is_asked_elsewhere(db, held.posting_id):
+        return
     outbox = Outbox(office.site, office.tokens)
     pace = await authors.pace(db, held.author, held.list_id)
     # This one is among those that are about to be asked.
@@ -132,7 +153,7 @@ async def _ask_author(db: Connection, held: HeldPosting, *, office: Office) -> N
         db, held.posting_id, Kind.CONFIRM, [held.author], within=CONFIRM_WITHIN
     )
     letter = letters.confirmation(
-        outbox.about(held, member_file=await member_file_date(db)),
+        outbox.about(held, member_file=await _member_file(db)),
         recipients=held.recipients,
         size=held.size_bytes,
         link=outbox.link(Purpose.CONFIRM, question.decision_id),
@@ -143,7 +164,7 @@ async def _ask_author(db: Connection, held: HeldPosting, *, office: Office) -> N
         NoticeKind.CONFIRM,
         letter,
         held.author,
-        posting=held,
+        about=held,
         reply=(Purpose.CONFIRM, question.decision_id),
     )
     log.info("author.asked", posting_id=held.posting_id)
@@ -157,11 +178,16 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
         if await notices.sent_lately(db, address, NoticeKind.MODERATE, timedelta(days=1))
         < _QUESTIONS_A_DAY
     ]
+    if not asked:
+        # The days to decide begin when somebody has been asked.
+        log.warning("moderators.flooded", posting_id=held.posting_id)
+        await decisions.postpone(db, held.posting_id, _FLOOD_RETRY)
+        return
     questions = await decisions.ask(
         db, held.posting_id, Kind.MODERATE, asked, within=MODERATE_WITHIN
     )
     outbox = Outbox(office.site, office.tokens)
-    about = outbox.about(held, member_file=await member_file_date(db))
+    about = outbox.about(held, member_file=await _member_file(db))
     last = await postings.listed_last(db, held.list_id)
     for question in questions:
         letter = letters.moderation(
@@ -179,15 +205,28 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
             NoticeKind.MODERATE,
             letter,
             question.address,
-            posting=held,
+            about=held,
             reply=(Purpose.MODERATE, question.decision_id),
-            attached=held.raw,
+            attach=True,
         )
     if held.proof and held.author:
         link = outbox.link(Purpose.POSTING, held.posting_id)
         letter = letters.held(about, moderators=len(questions), link=link)
-        await outbox.send(db, NoticeKind.HELD, letter, held.author, posting=held)
+        await outbox.send(db, NoticeKind.HELD, letter, held.author, about=held)
     log.info("moderators.asked", posting_id=held.posting_id, asked=len(questions))
+
+
+async def _member_file(db: Connection) -> date | None:
+    """Return of which day the member file is; a site's own view of it may fail."""
+    try:
+        async with lists.asking_views(db, _VIEW_PATIENCE):
+            return await member_file_date(db)
+    except asyncpg.PostgresError as error:
+        failure = failed_query("the date of the member file", error)
+        if isinstance(failure, StoreLost):
+            raise failure from error
+        log.warning("member_file.undated", why=str(failure))
+        return None
 
 
 async def _moderators(db: Connection, held: HeldPosting, *, office: Office) -> list[str]:
@@ -227,5 +266,5 @@ async def _tell_author(db: Connection, held: HeldPosting, *, office: Office) -> 
         case _:
             kind, letter = NoticeKind.EXPIRED, letters.expired(about)
     if held.author:
-        await outbox.send(db, kind, letter, held.author, posting=held, attached=held.raw)
+        await outbox.send(db, kind, letter, held.author, about=held, attach=True)
     await decisions.told(db, held.posting_id)

@@ -55,6 +55,7 @@ async def sweep(db: Reconnecting, *, in_doubt_after: timedelta, metrics: Metrics
         metrics.finished(DeliveryResult.EXPIRED)
         log.info("delivery.expired", delivery_id=delivery_id)
     cancelled = await deliveries.cancel_stopped(connection, within=2 * EXPIRES_AFTER)
+    cancelled += await deliveries.cancel_suppressed(connection, within=2 * EXPIRES_AFTER)
     metrics.finished(DeliveryResult.CANCELLED, len(cancelled))
     for posting_id in await postings.finish(connection):
         log.info("posting.finished", posting_id=posting_id)

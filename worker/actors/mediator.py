@@ -5,9 +5,10 @@ Returns come before everything else, since they reach posting addresses too;
 unsubscribing comes before the filter of automatic mail, since mail programs
 send it by themselves; then answers of people, roles, and postings.
 
-Each arrival ends in one transaction: the posting with its deliveries, the
-opt-out or the answer, together with the arrival's outcome. A crash before it
-repeats the work; three crashes put the arrival into quarantine.
+The posting with its deliveries is one transaction, the opt-out or the answer
+another, with the arrival's outcome. A crash repeats the work, which changes
+nothing that is done: a posting is known by its fingerprint, a forwarded message
+by its arrival. Three crashes put the arrival into quarantine.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ async def mediate(arrival: Arrival, *, office: Office) -> None:
     elif Purpose.RETURN in services or read_return(arrival.raw) is not None:
         await _hand_to_return_handler(arrival, office=office)
     elif services:
-        # To two at once no program of ours ever asked for; the first one counts.
+        # We never ask for an answer to two at once: one of them counts.
         await requests.take_answer(arrival, message, next(iter(services.values())), office=office)
     else:
         await _mediate_posting(arrival, message, local_parts, office=office)
@@ -150,7 +151,7 @@ async def _post_to_all(
     authentication, evidence = await authenticated(arrival, message, facts.author, office=office)
     facts = replace(facts, authenticity=authentication.verdict, method=authentication.method)
     verdicts: list[Verdict] = []
-    for local_part in local_parts:
+    for local_part in found:
         address = found[local_part]
         if address is None:
             verdicts.append(await _no_list(arrival, message, local_part, office=office))
@@ -158,7 +159,10 @@ async def _post_to_all(
         candidate = Candidate(arrival, message, facts, evidence, address, titles)
         verdicts.append(await _post(candidate, office=office))
     posted = [verdict for verdict in verdicts if verdict.wanted_in is None]
-    return (posted or verdicts)[0]
+    told, *others = sorted(verdicts, key=lambda verdict: verdict not in posted)
+    # What became of it at the other lists is kept as well, if it is not the same.
+    more = [f"{v.outcome.value}: {v.reason}" for v in others if v.outcome is not told.outcome]
+    return replace(told, reason="; ".join([*filter(None, [told.reason]), *more]) or None)
 
 
 async def _no_list(
@@ -225,4 +229,6 @@ async def _wait_for_query(
             help_address=office.site.help_address,
         )
         outbox = Outbox(office.site, office.tokens)
-        await outbox.send(db, NoticeKind.QUERY_FAILS, letters.query_fails(about), facts.author)
+        await outbox.send(
+            db, NoticeKind.QUERY_FAILS, letters.query_fails(about), facts.author, about=arrival
+        )

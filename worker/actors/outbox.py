@@ -9,6 +9,7 @@ from worker.mail.notice import Envelope, write_notice
 from worker.mail.return_address import Purpose
 from worker.notices.letters import About
 from worker.store import notices, overview
+from worker.store.decisions import HeldPosting
 from worker.store.notices import NewNotice
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from worker.mail.notice import Letter
     from worker.mail.return_address import Tokens
     from worker.policy.outcome import NoticeKind
+    from worker.store.arrivals import Arrival
     from worker.store.database import Connection
-    from worker.store.decisions import HeldPosting
 
 # Hosts and mailboxes take so much; what is larger lies in relais/taken.
 _ATTACHED_LIMIT_BYTES = 8_000_000
@@ -67,12 +68,12 @@ class Outbox:
         letter: Letter,
         recipient: str,
         *,
-        posting: HeldPosting | None = None,
+        about: HeldPosting | Arrival,
+        attach: bool = False,
         reply: tuple[Purpose, int] | None = None,
         reply_to: str = "",
-        attached: bytes | None = None,
     ) -> None:
-        """Queue *letter* in the caller's transaction.
+        """Queue *letter* in the caller's transaction; *attach* the message that it is *about*.
 
         An answer goes to *reply*, a service address with its number, else to
         *reply_to*, else to the site's help address.
@@ -82,8 +83,7 @@ class Outbox:
         if reply is not None:
             purpose, number = reply
             sender = f"{purpose.value}-{self.tokens.sign(purpose, number).decode('ascii')}@{domain}"
-        if not can_be_attached(attached):
-            attached = None
+        posting = about if isinstance(about, HeldPosting) else None
         envelope = Envelope(
             sender_name=domain,
             sender=sender,
@@ -92,7 +92,14 @@ class Outbox:
             reply_to="" if reply is not None else reply_to or self.site.help_address,
             in_reply_to=posting.message_id if posting is not None else "",
         )
+        attached = about.raw if attach and can_be_attached(about.raw) else None
         template = write_notice(letter, envelope, now=await overview.moment(db), attached=attached)
-        posting_id = posting.posting_id if posting is not None else None
-        notice = NewNotice(kind, recipient, template, self.tokens.key_id, posting_id)
+        notice = NewNotice(
+            kind,
+            recipient,
+            template,
+            self.tokens.key_id,
+            posting_id=posting.posting_id if posting is not None else None,
+            arrival_id=None if isinstance(about, HeldPosting) else about.arrival_id,
+        )
         await notices.send(db, notice)

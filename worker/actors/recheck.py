@@ -13,14 +13,15 @@ import asyncpg
 import structlog
 
 from worker.errors import QueryFailed
-from worker.policy.admission import Reason, has_shrunk
+from worker.policy.admission import MODERATE_WITHIN, Reason, has_shrunk
 from worker.policy.expansion import ListAddress
 from worker.policy.outcome import DeliveryResult
 from worker.store import expansion, lists, rechecks
-from worker.store.database import failed_query
+from worker.store.database import CONFLICTS, failed_query
 
 if TYPE_CHECKING:
     from worker.store.database import Connection
+    from worker.store.expansion import Roll
     from worker.store.rechecks import StalePosting
     from worker.telemetry.metrics import Metrics
 
@@ -29,7 +30,8 @@ log = structlog.get_logger()
 # Claims of the account wait meanwhile.
 _QUERY_PATIENCE = timedelta(seconds=20)
 _QUERY_RETRY = timedelta(minutes=5)
-_HELD_RETRY = timedelta(minutes=15)
+# Whoever decides makes them due again, and who does not lets them end.
+_WHILE_HELD = MODERATE_WITHIN + timedelta(hours=1)
 
 
 async def recheck(db: Connection, posting_id: int, *, domain: str, metrics: Metrics) -> None:
@@ -39,38 +41,41 @@ async def recheck(db: Connection, posting_id: int, *, domain: str, metrics: Metr
             stale = await rechecks.lock(db, posting_id)
             if stale is not None:
                 await _recheck(db, stale, domain=domain, metrics=metrics)
-    except asyncpg.SerializationError:
+    except CONFLICTS:
         return  # Somebody else has just looked, or the posting has changed; the next round sees.
 
 
 async def _recheck(db: Connection, stale: StalePosting, *, domain: str, metrics: Metrics) -> None:
     if not stale.is_open:
-        await rechecks.postpone(db, stale.posting_id, _HELD_RETRY)
+        await rechecks.postpone(db, stale.posting_id, _WHILE_HELD)
         return
     try:
         async with db.transaction():
-            await _judge(db, stale, domain=domain)
+            roll = await _judge(db, stale, domain=domain)
     except QueryFailed as failure:
-        log.exception("list.query_failed", definition=stale.definition, why=str(failure))
+        log.error("list.query_failed", definition=stale.definition, why=str(failure))  # noqa: TRY400 - foreseen
         await rechecks.postpone(db, stale.posting_id, _QUERY_RETRY)
         return
-    waiting, left = await rechecks.count_left(db, stale.posting_id)
-    if has_shrunk(waiting, waiting - left) and Reason.SHRANK not in stale.approved:
-        await rechecks.hold(db, stale.posting_id, Reason.SHRANK.value)
-        await rechecks.postpone(db, stale.posting_id, _HELD_RETRY)
-        log.warning("posting.held", posting_id=stale.posting_id, waiting=waiting, left=left)
+    waiting, lost = await rechecks.count_lost(db, stale.posting_id)
+    # An empty list, or one without a single address, is broken however few wait.
+    is_broken = not roll.listed or not (roll.recipients or roll.duplicates or roll.suppressed)
+    has_lost = waiting > 0 and (is_broken or has_shrunk(waiting, waiting - lost))
+    if has_lost and Reason.LOST_UNDER_WAY not in stale.approved:
+        await rechecks.hold(db, stale.posting_id, Reason.LOST_UNDER_WAY.value)
+        await rechecks.postpone(db, stale.posting_id, _WHILE_HELD)
+        log.warning("posting.held", posting_id=stale.posting_id, waiting=waiting, lost=lost)
         return
-    cancelled = await rechecks.apply(db, stale.posting_id)
+    cancelled = await rechecks.apply(db, stale.posting_id, approved=Reason.LOST_UNDER_WAY.value)
     metrics.finished(DeliveryResult.CANCELLED, cancelled)
     log.info("posting.rechecked", posting_id=stale.posting_id, cancelled=cancelled)
 
 
-async def _judge(db: Connection, stale: StalePosting, *, domain: str) -> None:
+async def _judge(db: Connection, stale: StalePosting, *, domain: str) -> Roll:
     definition = next((d for d in await lists.definitions(db) if d.name == stale.definition), None)
     if definition is None:
         raise QueryFailed(f"the list {stale.definition} is defined no more")
     try:
-        await expansion.judge(
+        return await expansion.judge(
             db,
             ListAddress(definition, stale.parts),
             list_id=stale.list_id,
@@ -78,7 +83,7 @@ async def _judge(db: Connection, stale: StalePosting, *, domain: str) -> None:
             domain=domain,
             patience=_QUERY_PATIENCE,
         )
-    except asyncpg.SerializationError:
+    except CONFLICTS:
         raise
     except asyncpg.PostgresError as error:
         raise failed_query(stale.definition, error) from error

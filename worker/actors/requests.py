@@ -18,6 +18,7 @@ from worker.actors.office import Verdict, settle, settle_in, tell
 from worker.actors.outbox import Outbox, can_be_attached
 from worker.mail.address import local_part_of, read_author
 from worker.mail.answer import Meaning, read_answer
+from worker.mail.header import read_message
 from worker.mail.return_address import Purpose, list_and_person
 from worker.mail.trace import is_automatic, is_loop
 from worker.notices import letters
@@ -90,9 +91,12 @@ async def _answer(
     db: Connection, arrival: Arrival, asked: AskedDecision, *, office: Office
 ) -> Verdict:
     answer = read_answer(arrival.raw)
-    # To answer at all is to confirm; a moderator has to say it.
+    # To answer our question at all is to confirm; a moderator has to say it. A
+    # program that answers without marks may not even quote, but it makes no thread.
     says_yes = answer.meaning is Meaning.YES or (
-        answer.meaning is Meaning.EMPTY and asked.kind is Kind.CONFIRM
+        answer.meaning is Meaning.EMPTY
+        and asked.kind is Kind.CONFIRM
+        and _answers_us(read_message(arrival.raw), office.site.domain)
     )
     if not says_yes and answer.meaning is not Meaning.NO:
         if asked.is_open:
@@ -120,8 +124,14 @@ async def _say_unclear(db: Connection, asked: AskedDecision, *, office: Office) 
     purpose = _PURPOSES[asked.kind]
     letter = letters.answer_unclear(about, link=outbox.link(purpose, asked.decision_id))
     await outbox.send(
-        db, kind, letter, asked.address, posting=posting, reply=(purpose, asked.decision_id)
+        db, kind, letter, asked.address, about=posting, reply=(purpose, asked.decision_id)
     )
+
+
+def _answers_us(message: Message, domain: str) -> bool:
+    """Tell whether *message* is in a thread with one of ours (RFC 5322, section 3.6.4)."""
+    above = f"{message.value('in-reply-to')} {message.value('references')}"
+    return f"@{domain}>" in above.lower()
 
 
 def role_of(local_part: str) -> tuple[str, str] | None:
@@ -154,10 +164,12 @@ async def forward(
         )
     outbox, author = Outbox(office.site, office.tokens), read_author(message)
     async with borrowed(office.pool) as db, db.transaction():
+        if await notices.is_forwarded(db, arrival.arrival_id, human):
+            return _request(ArrivalOutcome.FORWARDED)
         lately = await notices.sent_lately(db, human, NoticeKind.FORWARDED, timedelta(days=1))
         if lately >= _FORWARDED_A_DAY:
             return _request(
-                ArrivalOutcome.FORWARDED, "too many today; kept", wanted_in=arrivals.REFUSED
+                ArrivalOutcome.REFUSED_FLOOD, "too many today", wanted_in=arrivals.REFUSED
             )
         subject = message.first("subject")
         about = letters.About(
@@ -173,7 +185,13 @@ async def forward(
             about, role=about.list_address, can_be_answered=author is not None
         )
         await outbox.send(
-            db, NoticeKind.FORWARDED, letter, human, attached=arrival.raw, reply_to=author or ""
+            db,
+            NoticeKind.FORWARDED,
+            letter,
+            human,
+            about=arrival,
+            attach=True,
+            reply_to=author or "",
         )
     return _request(ArrivalOutcome.FORWARDED)
 
@@ -185,4 +203,4 @@ def _request(
 
 
 def _not_ours() -> Verdict:
-    return _request(ArrivalOutcome.REFUSED_STRANGER, "a token not ours")
+    return _request(ArrivalOutcome.REFUSED_STRANGER, "a token not ours", wanted_in=arrivals.REFUSED)

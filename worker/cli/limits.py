@@ -8,7 +8,16 @@ import typer
 
 from worker.cli.reading import reading, writing
 from worker.cli.show import print_json, print_table
-from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, operator, told
+from worker.cli.verb import (
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    VerbError,
+    find_config,
+    operator,
+    refuse_options_before,
+    told,
+)
 from worker.config import Config
 from worker.policy.limit import Limit, allowance, read_limit
 from worker.store import limits
@@ -22,6 +31,7 @@ def show_limits(
     context: typer.Context, *, config_file: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """Show every limit, what is used of it, and who set it why."""
+    refuse_options_before(context, config_file, as_json)
     if context.invoked_subcommand is not None:
         return
     with told(as_json=as_json):

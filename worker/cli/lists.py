@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = timedelta(seconds=20)  # The mediator's: what is too slow here is so there.
 
-_LEAVING = {"yes": "by a link", "contact": "by writing to the owner"}
+_LEAVING = {"yes": "by a link", "contact": "on the page only, not by one click"}
 _IN_DOUBT = {"resend": "resent once", "park": "kept for a person"}
 
 AddressArgument = Annotated[
@@ -146,8 +146,7 @@ def show_list(
 def _rules(definition: Definition, config: Config) -> dict[str, str]:
     return {
         "May post": definition.post_view or definition.post,
-        "Authors": f"authenticate: {definition.authenticate}, moderate: {definition.moderate},"
-        f" told how it went above {counted(definition.notify_above, 'recipient')}",
+        "Authors": f"authenticate: {definition.authenticate}, moderate: {definition.moderate}",
         "Replies": f"to the {definition.reply_to}",
         "At most": f"{counted(definition.max_recipients, 'recipient')},"
         f" {octets(definition.max_size)}",

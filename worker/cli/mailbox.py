@@ -7,7 +7,16 @@ import typer
 
 from worker.cli.reading import reading, writing
 from worker.cli.show import print_json, print_table
-from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, operator, told
+from worker.cli.verb import (
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    VerbError,
+    find_config,
+    operator,
+    refuse_options_before,
+    told,
+)
 from worker.config import Config
 from worker.store import arrivals, audit
 from worker.store.arrivals import MailboxFolder
@@ -20,6 +29,7 @@ def show_mailbox(
     context: typer.Context, *, config_file: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """Show each folder that is read, and whether messages are taken from it."""
+    refuse_options_before(context, config_file, as_json)
     if context.invoked_subcommand is not None:
         return
     with told(as_json=as_json):

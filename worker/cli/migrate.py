@@ -12,7 +12,15 @@ import typer
 from worker.cli import findings
 from worker.cli.reading import served, writing
 from worker.cli.show import counted, print_json, visible
-from worker.cli.verb import PROBLEM, ConfigOption, JsonOption, VerbError, find_config, told
+from worker.cli.verb import (
+    PROBLEM,
+    ConfigOption,
+    JsonOption,
+    VerbError,
+    find_config,
+    refuse_options_before,
+    told,
+)
 from worker.config import Config, Database
 from worker.policy.effect import Effect, Group
 from worker.store import limits, migrations
@@ -42,6 +50,7 @@ def up_by_default(
     as_json: JsonOption = False,
 ) -> None:
     """Bring the database up to date; `up` is meant when nothing is said."""
+    refuse_options_before(context, yes_shrink, config_file, as_json)
     if context.invoked_subcommand is None:
         up(yes_shrink=yes_shrink, config_file=config_file, as_json=as_json)
 

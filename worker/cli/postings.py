@@ -87,7 +87,7 @@ def approve_posting(
     """Let a held posting go out, whatever it waits for."""
     with told(as_json=as_json):
         _decide(find_config(config_file), number, yes=True, reason=reason)
-        _say(number, "approved; a worker sends it now", as_json=as_json)
+        _say(number, "approved; a worker sends it if the list allows", as_json=as_json)
 
 
 @verbs.command("refuse")
@@ -147,9 +147,14 @@ def _print_posting(
         "Author": f"{posting.author or '?'}  ({posting.proof or 'not proven'})",
         "State": f"{posting.state}{held}{ended_by}",
         "Who": f"{counted(posting.recipients, 'recipient')} of {counted(posting.listed, 'row')};"
-        f" {posting.suppressed} suppressed, {posting.unusable} unusable",
+        f" {posting.suppressed} suppressed, {posting.unusable} unusable,"
+        f" {counted(posting.duplicates, 'duplicate')}",
         "Deliveries": f"{posting.handed_over} handed over{ended}",
     }
+    if posting.state == "held":
+        facts["Decide"] = f"relais posting approve {posting.posting} or refuse {posting.posting}"
+        if posting.held_until is not None:
+            facts["Until"] = when(posting.held_until, now)
     if posting.waiting:
         facts["Waiting"] = f"{posting.waiting}, {posting.deferred} of them deferred"
         facts["Finished"] = when(finish_at, now)

@@ -9,6 +9,7 @@ import typer
 
 from worker.cli.reading import served
 from worker.cli.verb import ConfigOption, JsonOption, find_config, told
+from worker.errors import ConfigError
 
 
 def run(*, config_file: ConfigOption = None) -> None:
@@ -24,7 +25,25 @@ def run(*, config_file: ConfigOption = None) -> None:
             served(config.database) as database,
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
-            runner.run(run_until_signalled(replace(config, database=database)))
+            try:
+                runner.run(run_until_signalled(replace(config, database=database)))
+            except BaseExceptionGroup as group:
+                # A port that is taken is found out among the actors.
+                wrong = _only(group, ConfigError)
+                if wrong is None:
+                    raise
+                raise wrong from None
+
+
+def _only(group: BaseExceptionGroup, kind: type[ConfigError]) -> ConfigError | None:
+    """Return the one exception of *kind* that *group* is about, if it is."""
+    matching, rest = group.split(kind)
+    while isinstance(matching, BaseExceptionGroup) and len(matching.exceptions) == 1:
+        found = matching.exceptions[0]
+        if isinstance(found, kind):
+            return found if rest is None else None
+        matching = found if isinstance(found, BaseExceptionGroup) else None
+    return None
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

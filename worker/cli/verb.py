@@ -89,6 +89,20 @@ def find_config(path: Path | None) -> Config:
         raise ConfigError([missing, *(error.problems if told_by_variables else [])]) from error
 
 
+def refuse_options_before(context: typer.Context, *given: object) -> None:
+    """Refuse options of a group that stand before its verb: the verb would not see them.
+
+    Were ``--config`` overlooked, the verb would change another site's database.
+    """
+    if context.invoked_subcommand is not None and any(given):
+        verb = context.invoked_subcommand
+        print(
+            f"write options behind the verb: {context.command_path} {verb} --config FILE ...",
+            file=sys.stderr,
+        )
+        raise typer.Exit(USAGE)
+
+
 def operator() -> str:
     """Return who runs the verb, for what is kept of it."""
     try:

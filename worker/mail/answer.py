@@ -75,6 +75,12 @@ _SECOND_THOUGHT = re.compile(
     re.IGNORECASE,
 )
 
+# Anywhere below a yes: "Ne pas diffuser", "but do not send it before Monday".
+_NEGATION = re.compile(
+    r"\b(?:ne|pas|non|not|don['\u2019]t|mais|but|avant|before|sauf|except)\b|\bn['\u2019]",
+    re.IGNORECASE,
+)
+
 # What programs sign with: "Sent from my iPhone by my son" is somebody's line.
 _DEVICE = (
     r"iphone|ipad|mac|mobile|smartphone|téléphone|phone|tablette|tablet|appareil|device|samsung"
@@ -149,7 +155,9 @@ def read_answer(raw: bytes) -> Answer:
     if not own:
         return Answer(Meaning.UNCLEAR if words.signature_speaks else Meaning.EMPTY)
     if _YES.fullmatch(own[0]):
-        taken_back = any(map(_SECOND_THOUGHT.match, [*own[1:], *words.signature]))
+        taken_back = any(map(_SECOND_THOUGHT.match, [*own[1:], *words.signature])) or any(
+            map(_NEGATION.search, own[1:])
+        )
         return Answer(Meaning.UNCLEAR if taken_back else Meaning.YES)
     return _refusal(own)
 

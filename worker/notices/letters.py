@@ -226,6 +226,9 @@ _REASONS: dict[str, str] = {
     ),
     Reason.TOO_MANY: _sentence("it is for more people than the list allows"),
     Reason.SHRANK: _sentence("the list has less than half as many people as last time"),
+    Reason.LOST_UNDER_WAY: _sentence(
+        "it was on its way when the list lost most of those who have yet to get it"
+    ),
     Reason.GREW: _sentence("the list has more than 20 times as many people as last time"),
 }
 

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     TOO_MANY = "too_many"
     SHRANK = "shrank"
     GREW = "grew"
+    LOST_UNDER_WAY = "lost_under_way"  # Of those who still wait, the list has lost most.
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ class RollFacts:
     recipients: int
     max_recipients: int
     listed_last: int | None = None  # At the last posting to this list.
+    elsewhere: int = 0  # Who gets the message as the copy of another list.
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +201,16 @@ CHAIN: tuple[Rule, ...] = (
         ArrivalOutcome.REFUSED_OVERSIZE,
     ),
     Rule(
-        "not exactly one author",
-        lambda f: f.message.author is None,
+        "not exactly one author, for the moderators",
+        lambda f: f.message.author is None and f.definition.moderate != "no",
         Action.HOLD,
         Reason.AUTHOR_UNCLEAR,
+    ),
+    Rule(
+        "not exactly one author",
+        lambda f: f.message.author is None and f.definition.moderate == "no",
+        Action.REFUSE,
+        ArrivalOutcome.REFUSED_STRANGER,
     ),
     Rule(
         "a stranger whom the moderators want to see",
@@ -284,7 +292,7 @@ RAILS: tuple[Rail, ...] = (
     Rail("nobody is on the list", lambda r: r.listed == 0, Reason.EMPTY),
     Rail(
         "nobody on it can be written to",
-        lambda r: r.listed > 0 and r.recipients == 0,
+        lambda r: r.listed > 0 and r.recipients == 0 and r.elsewhere == 0,
         Reason.UNREACHABLE,
     ),
     Rail("more than allowed", lambda r: r.recipients > r.max_recipients, Reason.TOO_MANY),

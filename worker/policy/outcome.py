@@ -29,6 +29,7 @@ class ArrivalOutcome(StrEnum):
     REFUSED_OVERSIZE = "refused_oversize"
     REFUSED_NOBODY = "refused_nobody"  # Nobody may post to it.
     REFUSED_BANNED = "refused_banned"
+    REFUSED_FLOOD = "refused_flood"  # The human behind a role has had enough today.
     REFUSED_UNPROVEN = "refused_unproven"  # Only authenticated authors may post.
     TO_CONFIRM = "to_confirm"  # Its author is asked whether they wrote it.
     HELD_NO_RECIPIENT_HEADER = "held_no_recipient_header"

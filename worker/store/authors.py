@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from worker.policy.expansion import ListAddress
     from worker.store.database import Connection
 
-# A person may write from any address that the member file knows of them.
+# A person may write from any address that the member file knows of them. NULL in
+# the column may_post says nothing, as a view without the column does.
 ROWS = """
     SELECT coalesce(bool_or(r.may_post IS NOT FALSE), false) AS may_post,
            coalesce(bool_or(r.moderator), false) AS moderator,

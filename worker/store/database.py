@@ -48,6 +48,10 @@ LOST = (
     asyncpg.CannotConnectNowError,
 )
 
+# Two transactions that met, as two postings that meet the same new person: one
+# is run again, and then sees what the other has written.
+CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
 # Nothing that our own server says of a statement.
 _OF_A_SESSION = (
     asyncpg.PostgresConnectionError,

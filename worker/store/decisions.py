@@ -71,9 +71,7 @@ class HeldPosting:
     proof: str
     ended_because: str | None
     held_because: str | None  # Of a refusal: the moderator's words.
-    decided_by: str | None
-    accepted_at: datetime
-    held_until: datetime | None
+    asked_at: datetime | None
     raw: bytes | None  # None once the arrival has been purged.
 
 
@@ -82,8 +80,7 @@ HELD = """
            coalesce(nullif(l.title, ''), l.address) AS list_title, o.author, o.subject,
            coalesce(o.message_id, '') AS message_id, coalesce(o.size_bytes, 0) AS size_bytes,
            o.listed, o.recipients, coalesce(o.lang, 'fr') AS lang, o.awaits, o.reasons, o.approved,
-           o.proof, o.ended_because, o.held_because, o.decided_by, o.accepted_at, o.held_until,
-           a.raw
+           o.proof, o.ended_because, o.held_because, o.asked_at, a.raw
       FROM relais.posting o
       JOIN relais.list l USING (list_id)
       LEFT JOIN relais.arrival a USING (arrival_id)
@@ -99,20 +96,58 @@ async def held(db: Connection, posting_id: int) -> HeldPosting:
     return HeldPosting(**{**row, "parts": json.loads(row["parts"])})
 
 
+# *held_until* is null for what waits to be asked about, unless that was put off.
 NEXT = """
+    UPDATE relais.posting SET attempts = attempts + 1
+     WHERE posting_id = (
+               SELECT o.posting_id FROM relais.posting o
+                WHERE o.tell
+                   OR o.awaits IS NOT NULL
+                      AND (o.held_until IS NULL OR o.held_until <= (SELECT relais.now()))
+                ORDER BY o.posting_id LIMIT 1
+                  FOR NO KEY UPDATE SKIP LOCKED)
+ RETURNING posting_id, attempts
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A posting that somebody has begun to attend to, and how often nobody ended."""
+
+    posting_id: int
+    attempts: int
+
+
+async def begin_next(db: Connection) -> Begun | None:
+    """Record durably that a posting is attended to: it is to be asked or told about, or due.
+
+    Call it in a transaction of its own: a posting that kills the process is known
+    by its attempts.
+    """
+    row = await db.fetchrow(NEXT)
+    return Begun(**row) if row else None
+
+
+AGAIN = """
     SELECT o.posting_id FROM relais.posting o
-     WHERE o.tell
-        OR o.awaits IN ('confirmation', 'moderation') AND o.asked_at IS NULL
-        OR o.awaits IS NOT NULL AND o.held_until <= (SELECT relais.now())
-     ORDER BY o.posting_id LIMIT 1
+     WHERE o.posting_id = $1
+       AND (o.tell OR o.awaits IS NOT NULL
+                      AND (o.held_until IS NULL OR o.held_until <= (SELECT relais.now())))
        FOR NO KEY UPDATE SKIP LOCKED
 """
 
 
-async def next_to_attend(db: Connection) -> int | None:
-    """Lock a posting that somebody has to be asked or told about, or that is due."""
-    posting_id: int | None = await db.fetchval(NEXT)
-    return posting_id
+async def lock(db: Connection, posting_id: int) -> bool:
+    """Lock a posting that was begun; False if somebody else has it, or was faster."""
+    return await db.fetchval(AGAIN, posting_id) is not None
+
+
+FORGET_ATTEMPTS = "UPDATE relais.posting SET attempts = 0 WHERE posting_id = $1"
+
+
+async def ended(db: Connection, posting_id: int) -> None:
+    """Forget the attempts, in the transaction that has attended to the posting."""
+    await db.execute(FORGET_ATTEMPTS, posting_id)
 
 
 NEXT_DUE = """
@@ -141,6 +176,24 @@ ASK = """
      ORDER BY a.n
  RETURNING decision_id, address, expires_at
 """
+
+
+FOLLOW = """
+    UPDATE relais.posting o SET asked_at = other.asked_at, held_until = other.held_until
+      FROM relais.posting other
+     WHERE o.posting_id = $1 AND other.fingerprint = o.fingerprint
+       AND other.posting_id <> o.posting_id AND other.awaits = 'confirmation'
+       AND other.asked_at IS NOT NULL
+ RETURNING o.posting_id
+"""
+
+
+async def is_asked_elsewhere(db: Connection, posting_id: int) -> bool:
+    """Let a posting wait for the confirmation of the same message to another list, if one is asked.
+
+    The answer counts for all of them.
+    """
+    return await db.fetchval(FOLLOW, posting_id) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +226,14 @@ async def await_moderation(db: Connection, posting_id: int, reasons: Sequence[st
     await db.execute(AWAIT, posting_id, awaits, reasons, held_because(awaits, reasons))
 
 
-POSTPONE = "UPDATE relais.posting SET held_until = relais.now() + $2 WHERE posting_id = $1"
+POSTPONE = """
+    UPDATE relais.posting SET held_until = relais.now() + $2, tell = false
+     WHERE posting_id = $1 AND (awaits IS NOT NULL OR tell)
+"""
 
 
 async def postpone(db: Connection, posting_id: int, delay: timedelta) -> None:
-    """Try the release of a posting again later."""
+    """Try again later to release a posting, or to ask about it; a word that fails is given up."""
     await db.execute(POSTPONE, posting_id, delay)
 
 
@@ -261,11 +317,24 @@ APPROVED = """
 """
 
 
+# The same message to other lists: its author is asked once.
+CONFIRMED_ELSEWHERE = """
+    UPDATE relais.posting o
+       SET proof = 'confirmed', asked_at = NULL,
+           awaits = CASE WHEN cardinality(o.reasons) > 0 THEN 'moderation' ELSE 'release' END,
+           held_until = CASE WHEN cardinality(o.reasons) > 0 THEN NULL ELSE relais.now() END
+      FROM relais.posting answered
+     WHERE answered.posting_id = $1 AND o.fingerprint = answered.fingerprint
+       AND o.posting_id <> $1 AND o.state = 'held' AND o.awaits = 'confirmation'
+"""
+
+
 async def _confirm(db: Connection, question: _Question) -> bool:
     """Take the author's yes, and remember what came with the message."""
     row = await db.fetchrow(CONFIRMED, question.posting_id, question.asked_at)
     if row is None:
         return False
+    await db.execute(CONFIRMED_ELSEWHERE, question.posting_id)
     evidence = Evidence(row["signed_by"], row["return_path_domain"], row["network"])
     await authors.remember(db, row["author"], evidence, keep=REMEMBERED_FOR)
     return True
@@ -281,7 +350,7 @@ RELEASED = """
     UPDATE relais.posting
        SET approved = approved || reasons, reasons = '{}', awaits = 'release',
            held_until = relais.now(), held_because = 'awaits release', decided_by = $2
-     WHERE posting_id = $1 AND state = 'held'
+     WHERE posting_id = $1 AND state = 'held' AND awaits IS DISTINCT FROM 'release'
  RETURNING posting_id
 """
 

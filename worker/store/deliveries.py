@@ -56,8 +56,8 @@ CLAIM = """
         SELECT q.delivery_id
           FROM unnest($3::text[], $4::integer[]) AS affordable(provider, room)
          CROSS JOIN LATERAL (
-               SELECT x.delivery_id, x.posting_id, row_number() OVER () AS turn
-                 FROM (SELECT d.delivery_id, d.posting_id
+               SELECT x.delivery_id, x.posting_id, x.person_id, row_number() OVER () AS turn
+                 FROM (SELECT d.delivery_id, d.posting_id, d.person_id
                          FROM relais.delivery d
                         WHERE d.provider = affordable.provider
                           AND d.state IN ('queued', 'deferred')
@@ -68,6 +68,9 @@ CLAIM = """
           LEFT JOIN relais.posting o ON o.posting_id = q.posting_id
          WHERE o.posting_id IS NULL
             OR o.state = 'open' AND o.fresh_until > (SELECT relais.now())
+               AND NOT EXISTS (SELECT FROM relais.suppression s
+                                WHERE s.person_id = q.person_id
+                                  AND (s.list_id IS NULL OR s.list_id = o.list_id))
          ORDER BY q.turn
          LIMIT $5
     )
@@ -218,7 +221,10 @@ RESEND = """
      WHERE d.state = 'in_doubt' AND d.resends = 0 AND d.marked_at <= relais.now() - $1::interval
        AND NOT EXISTS (SELECT FROM relais.posting o
                         WHERE o.posting_id = d.posting_id
-                          AND (NOT o.resend_doubtful OR o.state = 'stopped'))
+                          AND (NOT o.resend_doubtful OR o.state = 'stopped'
+                               OR EXISTS (SELECT FROM relais.suppression s
+                                           WHERE s.person_id = d.person_id
+                                             AND (s.list_id IS NULL OR s.list_id = o.list_id))))
  RETURNING d.delivery_id
 """
 
@@ -226,7 +232,8 @@ RESEND = """
 async def resend_doubtful(db: Connection, *, after: timedelta) -> list[int]:
     """Queue once more what has been in doubt for *after*.
 
-    A second doubt stays parked, and so does the first one of a list that wants it so.
+    A second doubt stays parked, and so does the first one of a list that wants it
+    so, of a posting that was stopped, and of a person who has left.
     """
     return [row["delivery_id"] for row in await db.fetch(RESEND, after)]
 
@@ -245,6 +252,25 @@ CANCEL_STOPPED = """
 async def cancel_stopped(db: Connection, *, within: timedelta) -> list[int]:
     """Cancel what waits of postings that were stopped *within* the time before now."""
     return [row["delivery_id"] for row in await db.fetch(CANCEL_STOPPED, within)]
+
+
+# Who left while the posting was being expanded, or the copy was in hand: the
+# opt-out itself cancels only what it sees.
+CANCEL_SUPPRESSED = """
+    UPDATE relais.delivery d
+       SET state = 'cancelled', settled_at = relais.now(), reply = 'unsubscribed',
+           worker_id = NULL
+      FROM relais.suppression s, relais.posting o
+     WHERE s.since > relais.now() - $1::interval
+       AND d.person_id = s.person_id AND d.state IN ('queued', 'deferred')
+       AND o.posting_id = d.posting_id AND (s.list_id IS NULL OR s.list_id = o.list_id)
+ RETURNING d.delivery_id
+"""
+
+
+async def cancel_suppressed(db: Connection, *, within: timedelta) -> list[int]:
+    """Cancel what waits for people who left *within* the time before now."""
+    return [row["delivery_id"] for row in await db.fetch(CANCEL_SUPPRESSED, within)]
 
 
 EXPIRE = """

@@ -30,37 +30,49 @@ class Roll:
     duplicates: int
 
 
+# For a million rows on a slow disk; the patience of a connection is a minute.
+_LONG_SECONDS = 600.0
+
 CREATE_LISTED = """
     CREATE TEMPORARY TABLE listed (address text, key text, verdict text) ON COMMIT DROP
 """
 
 # Suppressed rows are taken out before duplicates are: of two people who share
 # an address, the one who left must not hide the other. A person comes once,
-# then an address comes once. The IN sets are small and hashed.
+# then an address comes once. Opt-outs are few; the copies of the same message
+# to another list may be a million, so they are joined.
 JUDGE = """
     INSERT INTO listed (address, key, verdict)
     WITH scope AS (
         SELECT s.person_id, s.address FROM relais.suppression s
          WHERE s.list_id = $3 OR s.list_id IS NULL
+    ), elsewhere AS MATERIALIZED (
+        SELECT lower(d.address) AS address, p.key
+          FROM relais.posting o
+          JOIN relais.delivery d USING (posting_id)
+          JOIN relais.person p USING (person_id)
+         WHERE o.fingerprint = $4 AND o.list_id IS DISTINCT FROM $3 AND d.state <> 'cancelled'
     ), seen AS (
         SELECT btrim(r.email) AS address,
                coalesce('person:' || r.person, 'address:' || lower(btrim(r.email))) AS key
           FROM lists.recipients($1::text::regclass, $2::jsonb) r
     ), judged AS (
         SELECT seen.*,
-               CASE WHEN NOT coalesce(relais.usable_address(address), false)
-                      OR lower(split_part(address, '@', 2)) = $5 THEN 'unusable'
-                    WHEN lower(address) IN (SELECT scope.address FROM scope
-                                             WHERE scope.address IS NOT NULL)
-                      OR key IN (SELECT p.key FROM scope JOIN relais.person p USING (person_id))
+               CASE WHEN NOT coalesce(relais.usable_address(seen.address), false)
+                      OR lower(split_part(seen.address, '@', 2)) = $5 THEN 'unusable'
+                    WHEN lower(seen.address) IN (SELECT scope.address FROM scope
+                                                  WHERE scope.address IS NOT NULL)
+                      OR seen.key IN (SELECT p.key FROM scope JOIN relais.person p
+                                       USING (person_id))
                     THEN 'suppressed'
-                    WHEN lower(address) IN (
-                        SELECT lower(d.address) FROM relais.posting o
-                          JOIN relais.delivery d USING (posting_id)
-                         WHERE o.fingerprint = $4 AND o.list_id IS DISTINCT FROM $3)
+                    WHEN same_address.address IS NOT NULL OR same_person.key IS NOT NULL
                     THEN 'duplicate'
                END AS verdict
           FROM seen
+          LEFT JOIN (SELECT DISTINCT address FROM elsewhere) same_address
+            ON same_address.address = lower(seen.address)
+          LEFT JOIN (SELECT DISTINCT key FROM elsewhere) same_person
+            ON same_person.key = seen.key
     ), by_person AS (
         SELECT judged.*, row_number() OVER (PARTITION BY verdict, key ORDER BY address) AS nth
           FROM judged
@@ -139,8 +151,8 @@ DELIVER = """
 
 async def deliver(db: Connection, posting_id: int) -> None:
     """Make one delivery for each recipient in *listed*."""
-    await db.execute(MEET)
-    await db.execute(DELIVER, posting_id)
+    await db.execute(MEET, timeout=_LONG_SECONDS)
+    await db.execute(DELIVER, posting_id, timeout=_LONG_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,14 @@ _LOCK_POLL_SECONDS = 0.2
 # None would mean the connection's own minute; an index on a large table takes longer.
 _PATIENCE_SECONDS = 86_400.0
 _LOCK_PATIENCE_SECONDS = 120.0
+# Comments, strings and bodies of functions; END ends bodies, too, so it is not looked for.
+_NOT_CODE = re.compile(
+    r"--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|\"[^\"]*\"", re.DOTALL
+)
+_OWN_TRANSACTION = re.compile(
+    r"(?:\A|;)\s*(begin(?!\s+atomic)|start\s+transaction|commit|rollback|savepoint|abort)\b",
+    re.IGNORECASE,
+)
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 
@@ -131,8 +139,31 @@ def read_track(track: Track) -> list[Migration]:
         # Git may check files out with other line ends on another machine.
         source = path.read_bytes().replace(b"\r\n", b"\n")
         digest = hashlib.sha256(source).hexdigest()
-        migrations[version] = Migration(track.name, version, name, source.decode(), digest)
+        migrations[version] = Migration(track.name, version, name, _decoded(path, source), digest)
     return list(migrations.values())
+
+
+def _decoded(path: Path, source: bytes) -> str:
+    """Return the text of a file that may be one transaction. MigrationError if it is none."""
+    try:
+        sql = source.decode()
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        raise MigrationError(
+            f"{path}, line {line}: byte 0x{source[error.start]:02x} is no UTF-8; save it as UTF-8"
+        ) from error
+    if found := _OWN_TRANSACTION.search(_NOT_CODE.sub(_blanked, sql)):
+        line = sql.count("\n", 0, found.start(1)) + 1
+        raise MigrationError(
+            f"{path}, line {line}: leave out {found[1].upper()}: relais makes the transaction of"
+            " each file, and could roll back no dry run"
+        )
+    return sql
+
+
+def _blanked(match: re.Match[str]) -> str:
+    """Return as many lines as what is no code has."""
+    return "\n" * match[0].count("\n") or " "
 
 
 async def status(admin_url: str, tracks: Sequence[Track]) -> Plan:
@@ -163,12 +194,12 @@ async def up(
         await _lock(db)
         plan = await _plan(db, tracks)
         if not dry_run:
-            await db.execute(CREATE_BOOK)
+            await _create_book(db)
             return await _apply_all(db, plan, care, on_applied, refuse=True)
         rehearsal = db.transaction()
         await rehearsal.start()
         try:
-            await db.execute(CREATE_BOOK)
+            await _create_book(db)
             return await _apply_all(db, plan, care, on_applied, refuse=False)
         finally:
             if not db.is_closed():
@@ -204,6 +235,18 @@ CREATE_BOOK = """
         PRIMARY KEY (track, version)
     );
 """
+
+
+async def _create_book(db: Connection) -> None:
+    try:
+        await db.execute(CREATE_BOOK)
+    except asyncpg.InsufficientPrivilegeError as error:
+        who, where = await db.fetchrow("SELECT current_user, current_database()") or ("", "")
+        raise MigrationError(
+            f"{error}: as a superuser, once: grant create on database {where} to {who};"
+            f" alter role {who} createrole;"
+        ) from error
+
 
 BOOK_EXISTS = "SELECT to_regclass('relais.migration') IS NOT NULL"
 

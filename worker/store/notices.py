@@ -25,13 +25,14 @@ class NewNotice:
     template: bytes
     key_id: str
     posting_id: int | None = None
+    arrival_id: int | None = None  # Of the message that is forwarded.
 
 
 # Due before every posting: somebody waits for it, and there are few.
 SEND = """
     WITH made AS (
-        INSERT INTO relais.notice (kind, address, posting_id, template, key_id, made_at)
-        VALUES ($1, $2, $3, $4, $5, relais.now())
+        INSERT INTO relais.notice (kind, address, posting_id, template, key_id, arrival_id, made_at)
+        VALUES ($1, $2, $3, $4, $5, $6, relais.now())
      RETURNING notice_id
     )
     INSERT INTO relais.delivery (notice_id, address, provider, due_at)
@@ -43,9 +44,26 @@ SEND = """
 async def send(db: Connection, notice: NewNotice) -> None:
     """Queue *notice*; it leaves within the limits, before postings."""
     await db.execute(
-        SEND, notice.kind.value, notice.address, notice.posting_id, notice.template, notice.key_id
+        SEND,
+        notice.kind.value,
+        notice.address,
+        notice.posting_id,
+        notice.template,
+        notice.key_id,
+        notice.arrival_id,
     )
     await db.execute("SELECT pg_notify('relais', 'delivery')")
+
+
+IS_FORWARDED = """
+    SELECT EXISTS (SELECT FROM relais.notice
+                    WHERE arrival_id = $1 AND lower(address) = lower($2) AND kind = 'forwarded')
+"""
+
+
+async def is_forwarded(db: Connection, arrival_id: int, address: str) -> bool:
+    """Return whether *address* has been sent this message before: a list beside it may wait."""
+    return bool(await db.fetchval(IS_FORWARDED, arrival_id, address))
 
 
 SENT = """

@@ -245,6 +245,7 @@ class PostingSummary:
     recipients: int
     suppressed: int
     unusable: int
+    duplicates: int
     handed_over: int
     bounced: int
     refused: int
@@ -258,7 +259,7 @@ class PostingSummary:
 SUMMARIES = """
     SELECT o.posting_id AS posting, l.address, o.author, o.subject, o.state, o.held_because,
            o.awaits, o.reasons, o.held_until, o.proof, o.ended_because, o.decided_by, o.accepted_at,
-           o.finished_at, o.listed, o.recipients, o.suppressed, o.unusable,
+           o.finished_at, o.listed, o.recipients, o.suppressed, o.unusable, o.duplicates,
            c.handed_over, c.bounced, c.refused, c.deferred, c.in_doubt, c.cancelled, c.expired,
            c.waiting
       FROM relais.posting o

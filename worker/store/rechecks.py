@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from worker.store.database import Connection
 
 FRESH_FOR = timedelta(minutes=15)
+# What may touch a million rows; the patience of a connection is a minute.
+_LONG_SECONDS = 600.0
 
 ANY_STALE = """
-    SELECT EXISTS (SELECT FROM relais.posting
-                    WHERE state IN ('open', 'held') AND fresh_until <= (SELECT relais.now()))
+    SELECT EXISTS (SELECT FROM relais.posting o
+                    WHERE o.state IN ('open', 'held') AND o.fresh_until <= (SELECT relais.now())
+                      AND EXISTS (SELECT FROM relais.delivery d
+                                   WHERE d.posting_id = o.posting_id
+                                     AND d.state IN ('queued', 'deferred')
+                                     AND d.due_at <= (SELECT relais.now())))
 """
 
 
@@ -82,22 +88,25 @@ async def lock(db: Connection, posting_id: int) -> StalePosting | None:
 
 
 # Against *listed*, in which expansion.judge has judged the list of this moment.
-COUNT_LEFT = """
-    SELECT count(*) AS waiting,
-           count(*) FILTER (WHERE NOT EXISTS (
-               SELECT FROM listed l JOIN relais.person p ON p.key = l.key
-                WHERE p.person_id = d.person_id)) AS left_the_list
+# Who is listed without a usable address counts as lost: so does everybody when
+# the column of addresses breaks.
+COUNT_LOST = """
+    SELECT count(*) AS waiting, count(*) FILTER (WHERE kept.person_id IS NULL) AS lost
       FROM relais.delivery d
+      LEFT JOIN (SELECT DISTINCT p.person_id
+                   FROM listed l JOIN relais.person p ON p.key = l.key
+                  WHERE l.verdict IN ('recipient', 'duplicate', 'suppressed')) kept
+        ON kept.person_id = d.person_id
      WHERE d.posting_id = $1 AND d.state IN ('queued', 'deferred')
 """
 
 
-async def count_left(db: Connection, posting_id: int) -> tuple[int, int]:
-    """Return how many wait, and how many of them are not on the list any more."""
-    row = await db.fetchrow(COUNT_LEFT, posting_id)
+async def count_lost(db: Connection, posting_id: int) -> tuple[int, int]:
+    """Return how many wait, and how many of them the list has lost."""
+    row = await db.fetchrow(COUNT_LOST, posting_id, timeout=_LONG_SECONDS)
     if row is None:
         raise AssertionError("an aggregate always has its one row")
-    return row["waiting"], row["left_the_list"]
+    return row["waiting"], row["lost"]
 
 
 CANCEL_LEFT = """
@@ -123,14 +132,22 @@ FOLLOW = """
                         WHERE o.posting_id = $1 AND lower(o.address) = lower(l.address))
 """
 
-REFRESH = "UPDATE relais.posting SET fresh_until = relais.now() + $2 WHERE posting_id = $1"
+# A yes to a loss is good for that one loss.
+REFRESH = """
+    UPDATE relais.posting
+       SET fresh_until = relais.now() + $2, approved = array_remove(approved, $3)
+     WHERE posting_id = $1
+"""
 
 
-async def apply(db: Connection, posting_id: int) -> int:
-    """Cancel who left, follow who moved; return how many copies were cancelled."""
-    cancelled = await db.fetch(CANCEL_LEFT, posting_id)
-    await db.execute(FOLLOW, posting_id)
-    await db.execute(REFRESH, posting_id, FRESH_FOR)
+async def apply(db: Connection, posting_id: int, *, approved: str) -> int:
+    """Cancel who left, follow who moved; return how many copies were cancelled.
+
+    *approved* is the reason that this uses up, if somebody has agreed to it.
+    """
+    cancelled = await db.fetch(CANCEL_LEFT, posting_id, timeout=_LONG_SECONDS)
+    await db.execute(FOLLOW, posting_id, timeout=_LONG_SECONDS)
+    await db.execute(REFRESH, posting_id, FRESH_FOR, approved)
     return len(cancelled)
 
 
@@ -142,7 +159,7 @@ POSTPONE = """
 
 async def postpone(db: Connection, posting_id: int, delay: timedelta) -> None:
     """Let what waits of a posting wait longer, out of the way of others."""
-    await db.execute(POSTPONE, posting_id, delay)
+    await db.execute(POSTPONE, posting_id, delay, timeout=_LONG_SECONDS)
 
 
 HOLD = """

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.edges.cli.site import Site
 
@@ -134,3 +136,19 @@ def test_help_needs_no_configuration(bare: Site) -> None:
     assert ended.code == 0
     for verb in ("run", "demo", "migrate", "lists", "list", "preview", "postings", "queue"):
         assert f"  {verb} " in ended.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("limits", "--json", "set", "orange", "1/day", "--reason", "x"),
+        ("migrate", "--yes-shrink", "tous", "up"),
+        ("mailbox", "--json", "resume", "--reason", "x"),
+    ],
+)
+def test_options_before_a_verb_are_refused(site: Site, words: tuple[str, ...]) -> None:
+    """A verb does not see the options of its group: --config there named another site."""
+    ended = site.relais(*words)
+
+    assert ended.code == 2
+    assert "write options behind the verb" in ended.err

@@ -437,3 +437,47 @@ def test_new_takes_the_next_number(track: Track) -> None:
     assert path.name == "0003_regional_lists_2027.sql"
     with pytest.raises(MigrationError, match="gives no file name"):
         write_new(track, "???")
+
+
+TRANSACTIONS = {
+    "whole": "begin;\ncreate table third (n int);\ncommit;\n",
+    "ended": "create table third (n int);\ncommit;\n",
+    "capitals": "create table third (n int); ROLLBACK TO here;",
+    "begun": "start transaction; create table third (n int);",
+}
+
+
+@pytest.mark.parametrize("sql", TRANSACTIONS.values(), ids=TRANSACTIONS)
+async def test_a_file_makes_no_transaction_of_its_own(
+    admin_url: str, track: Track, sql: str
+) -> None:
+    """Its COMMIT would make a dry run real; it is refused before anything runs."""
+    (track.folder / "0003_third.sql").write_text(sql)
+
+    for dry_run in (True, False):
+        with pytest.raises(MigrationError, match=r"0003_third\.sql, line \d: leave out"):
+            await up(admin_url, [track], dry_run=dry_run)
+
+    assert await tables(admin_url) == set()
+
+
+async def test_begin_in_a_body_is_none(admin_url: str, track: Track) -> None:
+    """Functions, strings and comments may hold the words."""
+    (track.folder / "0003_third.sql").write_text(
+        "-- begin; commit;\n/* ; rollback; */\n"
+        "create function f() returns void language plpgsql as $$ begin perform 1; end; $$;\n"
+        "create function g() returns integer language sql begin atomic select 1; end;\n"
+        "comment on function f() is '; commit; it''s fine';\n"
+    )
+
+    outcome = await up(admin_url, [track])
+
+    assert [str(m) for m in outcome.applied][-1] == "site/0003_third"
+
+
+async def test_a_file_in_another_charset(admin_url: str, track: Track) -> None:
+    """Its place is told; a traceback would name no file."""
+    (track.folder / "0003_third.sql").write_bytes(b"select 1;\n-- pr\xe9sident\n")
+
+    with pytest.raises(MigrationError, match=r"0003_third\.sql, line 2: byte 0xe9 is no UTF-8"):
+        await up(admin_url, [track])

@@ -94,11 +94,12 @@ BANNED = Admission(Action.REFUSE, "banned", ArrivalOutcome.REFUSED_BANNED)
 CLOSED = Admission(Action.REFUSE, "nobody may post", ArrivalOutcome.REFUSED_NOBODY)
 TOO_LARGE = Admission(Action.REFUSE, "too large", ArrivalOutcome.REFUSED_OVERSIZE)
 NOT_ALLOWED = Admission(Action.REFUSE, "a stranger", ArrivalOutcome.REFUSED_STRANGER)
+NO_AUTHOR = Admission(Action.REFUSE, "not exactly one author", ArrivalOutcome.REFUSED_STRANGER)
 NOT_PROVEN = Admission(
     Action.REFUSE, "only proven authors may post", ArrivalOutcome.REFUSED_UNPROVEN
 )
 
-AUTHOR_UNCLEAR = (Reason.AUTHOR_UNCLEAR, "not exactly one author")
+AUTHOR_UNCLEAR = (Reason.AUTHOR_UNCLEAR, "not exactly one author, for the moderators")
 FROM_STRANGER = (Reason.STRANGER, "a stranger whom the moderators want to see")
 FORGED = (Reason.FORGED, "disowned by its domain")
 NOTHING_PROVES = (Reason.UNPROVEN, "unproven, for the moderators")
@@ -156,9 +157,13 @@ CASES = {
     "a stranger, disowned": Case(message(STRANGER, DISOWNED), NOT_ALLOWED),
     "a reader who may not post": Case(message(READER, DMARC), NOT_ALLOWED),
     "a reader, unproven, is not asked": Case(message(READER, UNPROVEN), NOT_ALLOWED),
-    "no author, or two": Case(message(STRANGER, UNPROVEN, author=None), held(AUTHOR_UNCLEAR)),
+    "no author, or two": Case(message(STRANGER, UNPROVEN, author=None), NO_AUTHOR),
+    "no author, or two, for the moderators": Case(
+        message(STRANGER, UNPROVEN, author=None, moderate="strangers"), held(AUTHOR_UNCLEAR)
+    ),
     "no author, disowned": Case(
-        message(STRANGER, DISOWNED, author=None), held(AUTHOR_UNCLEAR, FORGED)
+        message(STRANGER, DISOWNED, author=None, moderate="strangers"),
+        held(AUTHOR_UNCLEAR, FORGED),
     ),
     # Who has been asked to confirm today.
     "asked 4 times": Case(message(MEMBER, UNPROVEN, asked_today=4), asked()),
@@ -206,7 +211,7 @@ CASES = {
         message(STRANGER, UNPROVEN, authenticate="auth_only"), NOT_ALLOWED
     ),
     "only proven: no author": Case(
-        message(STRANGER, UNPROVEN, author=None, authenticate="auth_only"), held(AUTHOR_UNCLEAR)
+        message(STRANGER, UNPROVEN, author=None, authenticate="auth_only"), NO_AUTHOR
     ),
     "only proven: a stranger for the moderators": Case(
         message(STRANGER, UNPROVEN, authenticate="auth_only", moderate="strangers"), NOT_PROVEN
@@ -224,7 +229,7 @@ CASES = {
         message(MEMBER, DISOWNED, authenticate="moderate"), held(FORGED)
     ),
     "moderators see no author": Case(
-        message(STRANGER, UNPROVEN, author=None, authenticate="moderate"),
+        message(STRANGER, UNPROVEN, author=None, authenticate="moderate", moderate="strangers"),
         held(AUTHOR_UNCLEAR, NOTHING_PROVES),
     ),
     # moderate => strangers.
@@ -579,12 +584,8 @@ FIRST_ASKED = {
     "banned": ("banned",),
     "nobody may post": ("definition.post",),
     "too large": ("message.size",),
-    "not exactly one author": ("message.author",),
-    "a stranger whom the moderators want to see": (
-        "standing",
-        "definition.moderate",
-        "message.authenticity",
-    ),
+    "not exactly one author, for the moderators": ("message.author", "definition.moderate"),
+    "a stranger whom the moderators want to see": ("standing", "message.authenticity"),
     "only proven authors may post": ("definition.authenticate", "message.method", "remembered"),
     "asked too often today": ("asked_today",),
     "old": ("message.age",),
