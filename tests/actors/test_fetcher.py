@@ -170,7 +170,7 @@ async def test_two_fetchers_are_harmless(office: Office, owner: Owner, dovecot: 
     """Were the lease not to hold, the key still would."""
     await put(dovecot, *(LETTER % n for n in range(20)))
     async with fetching(office, dovecot), fetching(office, dovecot):
-        await until(lambda: len(dovecot.received(folder=TAKEN)) >= 20)
+        # Both may move one message, so that it lies twice among the taken.
+        await until(lambda: not dovecot.received())
 
     assert sorted(map(int, await stored(owner))) == list(range(20))
-    assert dovecot.received() == []

@@ -69,7 +69,7 @@ async def test_list_shows_every_option(site: Site) -> None:
     said = dict(line.split("  ", maxsplit=1) for line in human.splitlines())
     said = {name: fact.strip() for name, fact in said.items()}
     assert said["Reason"] == "as a reader"
-    assert said["Leaving"] == "by writing to the owner"
+    assert said["Leaving"] == "on the page only, not by one click"
     assert said["Owner"] == "aide@example.fr (the site's help address)"
     assert said["At most"] == "2000 recipients, 200 kB"
 
