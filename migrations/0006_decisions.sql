@@ -70,7 +70,7 @@ alter table relais.posting
     add column ended_because text,
     add column held_until timestamptz,                   -- of a release: not before
     add column asked_at timestamptz,                     -- null: whom it awaits has still to be asked
-    add column attempts integer not null default 0,      -- begun and not ended: three let it wait a day
+    add column attempts integer not null default 0,      -- begun and not ended: three let it wait an hour
     add column tell boolean not null default false,      -- its author has still to hear how it ended
     add column decided_by text,
     add column size_bytes integer,

@@ -420,12 +420,12 @@ async def test_an_empty_reply_confirms_in_our_thread_only(office: Office, owner:
     assert await answered(office, owner, question, b"", uid=3, more=thread) == "confirmed"
 
 
-async def test_what_kills_the_process_waits_for_a_day(office: Office, moderated: Owner) -> None:
+async def test_what_kills_the_process_waits(office: Office, moderated: Owner) -> None:
     """Three beginnings without an end: others are attended to, and it is tried again later."""
     await outcome_of(office, moderated, letter())
     await moderated.execute("update relais.posting set attempts = 3")
     await attend(office)
     assert await notices(moderated) == {}
-    await pass_time(moderated, "25 hours")
+    await pass_time(moderated, "61 minutes")
     await attend(office)
     assert set(await notices(moderated)) == {"moderate", "held"}

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from worker.actors.office import Office
     from worker.actors.signals import Signals
     from worker.store.database import Connection
-    from worker.store.decisions import HeldPosting
+    from worker.store.decisions import Begun, HeldPosting
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ _LOOK_SECONDS = 5.0  # NOTIFY is a hint; this is the guarantee.
 _QUERY_RETRY = timedelta(minutes=5)
 _VIEW_PATIENCE = timedelta(seconds=20)
 _FLOOD_RETRY = timedelta(hours=1)
-_CRASHES_ALLOWED, _STUCK_RETRY = 3, timedelta(days=1)
+_CRASHES_ALLOWED, _STUCK_RETRY = 3, timedelta(hours=1)
 # A flood of forged messages must not become a flood of mail to the moderators.
 _QUESTIONS_A_DAY = 20
 # What is wrong with a list rather than with a message is for those who keep it.
@@ -84,23 +84,28 @@ async def run_holds(office: Office, *, signals: Signals) -> None:
 
 async def attend_next(*, office: Office) -> bool:
     """Do what is due for one posting; False if nothing is."""
-    try:
-        async with borrowed(office.pool) as db:
-            begun = await decisions.begin_next(db)
-            if begun is None:
-                return False
+    async with borrowed(office.pool) as db:
+        begun = await decisions.begin_next(db)
+        if begun is None:
+            return False
+        try:
             async with db.transaction(isolation="repeatable_read"):
-                if not await decisions.lock(db, begun.posting_id):
-                    return True
-                if begun.attempts > _CRASHES_ALLOWED:
-                    log.error("posting.put_off", posting_id=begun.posting_id)
-                    await decisions.postpone(db, begun.posting_id, _STUCK_RETRY)
-                else:
-                    await _attend(db, await decisions.held(db, begun.posting_id), office=office)
-                await decisions.ended(db, begun.posting_id)
-    except CONFLICTS:
-        log.info("holds.repeated")  # Somebody was faster; what is left is seen next.
+                await _attend_begun(db, begun, office=office)
+        except CONFLICTS:
+            # Somebody was faster, which is no crash; what is left is seen next.
+            await decisions.ended(db, begun.posting_id)
     return True
+
+
+async def _attend_begun(db: Connection, begun: Begun, *, office: Office) -> None:
+    if not await decisions.lock(db, begun.posting_id):
+        return
+    if begun.attempts > _CRASHES_ALLOWED:
+        log.error("posting.put_off", posting_id=begun.posting_id)
+        await decisions.postpone(db, begun.posting_id, _STUCK_RETRY)
+    else:
+        await _attend(db, await decisions.held(db, begun.posting_id), office=office)
+    await decisions.ended(db, begun.posting_id)
 
 
 async def _attend(db: Connection, held: HeldPosting, *, office: Office) -> None:
