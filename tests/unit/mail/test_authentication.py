@@ -14,7 +14,7 @@ from worker.mail.header import Message, read_message
 from worker.mail.host import HOSTS, HostRecipe
 from worker.mail.received import client_network, own_hops
 
-CORPUS = Path("/work/shared/corpus")
+CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"
 
 PROVEN, FAILED, UNKNOWN = Authenticity.PROVEN, Authenticity.FAILED, Authenticity.UNKNOWN
 FROM = "From: Jean <jean@example.org>"
