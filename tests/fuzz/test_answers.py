@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -161,12 +159,12 @@ HOSTILE = {
 }
 
 
+# A reader that backtracks would not come back within the day, let alone a minute.
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(("head", "tail"), HOSTILE.values(), ids=HOSTILE)
-def test_hostile_input_takes_no_time(head: bytes, tail: bytes) -> None:
+def test_hostile_input_is_read(head: bytes, tail: bytes) -> None:
     """100 kB made to make a reader backtrack are read like any others."""
-    began = perf_counter()
     meaning = _read(head + tail)
     written_at(read_message(head + tail))
 
-    assert perf_counter() - began < 1.0
     assert meaning is not Meaning.YES

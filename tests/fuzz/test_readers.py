@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from email.policy import default
 from email.utils import getaddresses
-from time import perf_counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -221,11 +220,10 @@ HOSTILE = {
 }
 
 
+# A parser that backtracks would not come back within the day, let alone a minute.
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(("head", "tail"), HOSTILE.values(), ids=HOSTILE)
-def test_hostile_input_takes_no_time(head: bytes, tail: bytes) -> None:
+def test_hostile_input_is_read(head: bytes, tail: bytes) -> None:
     """200 kB made to make a parser backtrack are read like any others."""
     for read in (_read_contents, _read_the_way):
-        began = perf_counter()
         read(head + tail)
-
-        assert perf_counter() - began < 1.0
