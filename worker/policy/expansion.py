@@ -14,6 +14,7 @@ from worker.mail.address import match_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Definition:
     footer: str | None = None  # one more line below each copy
     notify_above: int = 25
     in_doubt: str = "resend"  # resend or park
+    priority: str = "normal"  # low, normal or high: how many turns its postings get
+    finish_within: timedelta | None = None  # what has not left by then is cancelled
     owner: str | None = None  # the person behind -owner; None: the site's help address
 
 

@@ -45,6 +45,7 @@ class ArrivalOutcome(StrEnum):
     FORWARDED = "forwarded"  # To the human behind -owner, postmaster ...
     BOUNCED = "bounced"
     DELAYED = "delayed"
+    REQUEUED = "requeued"  # Refused for rate or policy: it leaves again later.
     UNMATCHED_REPORT = "unmatched_report"
     QUARANTINED = "quarantined"
 

@@ -1,4 +1,4 @@
-"""When to try again: pure functions of attempts, replies and chance."""
+"""When to try again, and how much to take in hand: pure functions of what has happened."""
 
 from __future__ import annotations
 
@@ -49,6 +49,19 @@ def account_pause(trouble: Reply | None, failures: int, chance: Chance) -> timed
         return _LOGIN_PAUSES[min(failures, len(_LOGIN_PAUSES)) - 1]
     pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
     return _jittered(pause, chance)
+
+
+def next_window(window: int, *, smallest: int, drained_in: float) -> int:
+    """How many claims to keep at hand, after the last ones took *drained_in* seconds.
+
+    A slow host should hold few: what lies here is overtaken by nothing. A fast
+    one should never wait for a claim.
+    """
+    if drained_in < 0.25:  # noqa: PLR2004 - a few times the cost of a claim
+        return min(window * 2, 1000)
+    if drained_in > 2:  # noqa: PLR2004 - what a small posting may wait behind
+        return max(window // 2, smallest)
+    return window
 
 
 def _jittered(delay: timedelta, chance: Chance) -> timedelta:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from worker.mail.reply import Reply, Stage
-from worker.policy.schedule import account_pause, is_expired, retry_delay
+from worker.policy.schedule import account_pause, is_expired, next_window, retry_delay
 
 
 def even() -> float:
@@ -55,3 +55,12 @@ def test_a_silent_host_is_tried_again_soon() -> None:
 def test_a_temporary_refusal_of_a_login_is_no_refused_password() -> None:
     """454 says: not now."""
     assert account_pause(Reply(Stage.AUTH, 454, "later"), 1, even) == timedelta(seconds=5)
+
+
+def test_the_window_follows_the_host() -> None:
+    """A fast host gets more at hand, a slow one less, within bounds."""
+    assert next_window(10, smallest=4, drained_in=0.01) == 20
+    assert next_window(1000, smallest=4, drained_in=0.01) == 1000
+    assert next_window(10, smallest=4, drained_in=1) == 10
+    assert next_window(10, smallest=4, drained_in=60) == 5
+    assert next_window(5, smallest=4, drained_in=60) == 4
