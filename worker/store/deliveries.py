@@ -1,28 +1,36 @@
 """Deliveries: one row per recipient of a posting. The table is the queue.
 
     state        means                                 after a crash
-    queued       due at due_at                         unchanged
+    queued       due                                   unchanged
     claimed      leased, token held, no dot sent       queued when the lease ends
     dotting      marked; the dot may have been sent    in_doubt when the lease ends
     in_doubt     submitted or not, nobody knows        evidence, else one resend, then parked
     handed_over  2yz after the dot                     unchanged; a report may make it bounced
-    deferred     4yz; due again at due_at              unchanged
+                                                       or deferred
+    deferred     4yz, refused for rate or policy, or   unchanged
+                 its domain unknown; queued at due_at
     bounced, refused, cancelled, expired: final        unchanged
 
-The mark is fenced: it changes a row only while that row is claimed by the
-worker that asks. What cannot be marked must not be dotted.
+The mark is fenced: it changes a row only while that row is held by the very
+claim that asks. What cannot be marked must not be dotted.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker.policy.turns import QueueKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Sequence
+    from datetime import timedelta
 
+    import asyncpg
+
+    from worker.policy.turns import Turns
     from worker.store.database import Connection
 
 
@@ -37,80 +45,125 @@ class DeliveryState(Enum):
     EXPIRED = "expired"
 
 
+class ClaimKey(NamedTuple):
+    """One claim of a delivery. A later one, of the same worker even, has another."""
+
+    delivery_id: int
+    nth: int
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A delivery that this worker holds, with its token; of a posting or of a notice."""
 
-    delivery_id: int
+    key: ClaimKey
     posting_id: int | None
     notice_id: int | None
     person_id: int | None  # Of a posting's only.
     address: str
     provider: str
     attempts: int  # This one included.
+    returned: int  # How often it was refused for rate or policy, and queued again.
     tried_for: timedelta  # Since the first attempt.
 
+    @property
+    def delivery_id(self) -> int:
+        """Which delivery it is of."""
+        return self.key.delivery_id
 
-CLAIM = """
-    WITH due AS (
-        SELECT q.delivery_id
-          FROM unnest($3::text[], $4::integer[]) AS affordable(provider, room)
-         CROSS JOIN LATERAL (
-               SELECT x.delivery_id, x.posting_id, x.person_id, row_number() OVER () AS turn
-                 FROM (SELECT d.delivery_id, d.posting_id, d.person_id
-                         FROM relais.delivery d
-                        WHERE d.provider = affordable.provider
-                          AND d.state IN ('queued', 'deferred')
-                          AND d.due_at <= (SELECT relais.now())
-                        ORDER BY d.due_at, d.delivery_id
-                        LIMIT affordable.room
-                          FOR UPDATE SKIP LOCKED) x) q
-          LEFT JOIN relais.posting o ON o.posting_id = q.posting_id
-         WHERE o.posting_id IS NULL
-            OR o.state = 'open' AND o.fresh_until > (SELECT relais.now())
-               AND NOT EXISTS (SELECT FROM relais.suppression s
-                                WHERE s.person_id = q.person_id
-                                  AND (s.list_id IS NULL OR s.list_id = o.list_id))
-         ORDER BY q.turn
-         LIMIT $5
-    )
-    UPDATE relais.delivery d
-       SET state = 'claimed', worker_id = $1, account = $2, attempts = d.attempts + 1,
-           tried_since = coalesce(d.tried_since, t.now)
-      FROM due, (SELECT relais.now() AS now) t
-     WHERE d.delivery_id = due.delivery_id
- RETURNING d.delivery_id, d.posting_id, d.notice_id, d.person_id, d.address, d.provider, d.attempts,
-           t.now - d.tried_since AS tried_for
+
+# What a host deferred joins the queue again when its time has come.
+PROMOTE = """
+    UPDATE relais.delivery d SET state = 'queued'
+     WHERE d.delivery_id = ANY(ARRAY(
+           SELECT x.delivery_id FROM relais.delivery x
+            WHERE x.state = 'deferred' AND x.due_at <= (SELECT relais.now())
+            ORDER BY x.due_at LIMIT 1000 FOR UPDATE SKIP LOCKED))
 """
 
 
-async def claim(
-    db: Connection,
-    worker_id: str,
-    account: str,
-    *,
-    room: Mapping[str, int],
-    at_most: int,
-) -> list[Claim]:
-    """Claim what is due: at most ``room[provider]`` each, providers in turn.
+async def promote_due(db: Connection) -> None:
+    """Queue what was deferred until now."""
+    await db.execute(PROMOTE)
 
-    What belongs to a posting that is held, stopped or stale (worker/store/rechecks.py)
-    is left. The caller holds the locks of the limits that *room* was computed from.
-    """
-    rows = await db.fetch(
-        CLAIM, worker_id, account, list(room), [min(n, at_most) for n in room.values()], at_most
+
+# Who has left meanwhile is passed over, and cancelled by the janitor. What is
+# found is handed on as an array, which the planner takes for the few that it is.
+CLAIM = """
+    WITH due AS (
+        SELECT q.delivery_id
+          FROM unnest($3::bigint[], $4::text[], $5::integer[]) AS turn(posting_id, provider, count)
+         CROSS JOIN LATERAL (
+               SELECT d.delivery_id, d.person_id
+                 FROM relais.delivery d
+                WHERE d.posting_id = turn.posting_id AND d.provider = turn.provider
+                  AND d.state = 'queued'
+                ORDER BY d.due_at, d.delivery_id
+                LIMIT turn.count
+                  FOR UPDATE SKIP LOCKED) q
+          JOIN relais.posting o ON o.posting_id = turn.posting_id
+         WHERE NOT EXISTS (SELECT FROM relais.suppression s
+                            WHERE s.person_id = q.person_id
+                              AND (s.list_id IS NULL OR s.list_id = o.list_id))
+         UNION ALL
+        SELECT q.delivery_id
+          FROM unnest($3::bigint[], $4::text[], $5::integer[]) AS turn(posting_id, provider, count)
+         CROSS JOIN LATERAL (
+               SELECT d.delivery_id
+                 FROM relais.delivery d
+                WHERE d.notice_id IS NOT NULL AND d.provider = turn.provider
+                  AND d.state = 'queued'
+                ORDER BY d.due_at, d.delivery_id
+                LIMIT turn.count
+                  FOR UPDATE SKIP LOCKED) q
+         WHERE turn.posting_id IS NULL
     )
-    return [Claim(**row) for row in rows]
+    UPDATE relais.delivery d
+       SET state = 'claimed', worker_id = $1, account = $2, attempts = d.attempts + 1,
+           claims = d.claims + 1, claimed_at = t.now, tried_since = coalesce(d.tried_since, t.now)
+      FROM (SELECT relais.now() AS now) t
+     WHERE d.delivery_id = ANY(ARRAY(SELECT due.delivery_id FROM due))
+ RETURNING d.delivery_id, d.claims, d.posting_id, d.notice_id, d.person_id, d.address, d.provider,
+           d.attempts, d.returned, t.now - d.tried_since AS tried_for
+"""
 
 
+async def claim(db: Connection, worker_id: str, account: str, turns: Turns) -> list[Claim]:
+    """Claim what has its turn, in the order of the turns.
+
+    The caller holds the locks of the limits that *turns* were shared out from.
+    """
+    taken = turns.taken
+    rows = await db.fetch(
+        CLAIM,
+        worker_id,
+        account,
+        [key.posting_id for key in taken],
+        [key.provider for key in taken],
+        list(taken.values()),
+    )
+    return _in_turn([_claim_of(row) for row in rows], turns)
+
+
+def _claim_of(row: asyncpg.Record) -> Claim:
+    delivery_id, nth, *rest = row.values()
+    return Claim(ClaimKey(delivery_id, nth), *rest)
+
+
+def _in_turn(claims: list[Claim], turns: Turns) -> list[Claim]:
+    waiting: defaultdict[QueueKey, deque[Claim]] = defaultdict(deque)
+    for claim in sorted(claims, key=lambda claim: claim.delivery_id):
+        waiting[QueueKey(claim.posting_id, claim.provider)].append(claim)
+    return [
+        waiting[turn.key].popleft()
+        for turn in turns.order
+        for _ in range(min(turn.copies, len(waiting[turn.key])))
+    ]
+
+
+# Negative for what has become due since the last claim.
 NEXT_DUE = """
-    SELECT relais.seconds_until(min(next.due_at))
-      FROM relais.provider p
-     CROSS JOIN LATERAL (
-           SELECT d.due_at FROM relais.delivery d
-            WHERE d.provider = p.provider AND d.state IN ('queued', 'deferred')
-              AND d.due_at > (SELECT relais.now())
-            ORDER BY d.due_at LIMIT 1) next
+    SELECT relais.seconds_until(min(due_at)) FROM relais.delivery WHERE state = 'deferred'
 """
 
 
@@ -124,50 +177,79 @@ async def seconds_until_due(db: Connection) -> float | None:
 class Settlement:
     """What became of a claim. *delay* is for DEFERRED only."""
 
-    delivery_id: int
+    claim: ClaimKey
     state: DeliveryState
     code: int | None = None
     reply: str | None = None
     delay: timedelta | None = None
+    verdict: str | None = None  # What a rule read in the reply.
+    is_returned: bool = False  # Refused, and queued again all the same: that is bounded.
 
 
 # One statement, so one commit and one round trip for the marks and the
-# settlements of all connections. The marks are counted into the bins of every
-# limit they fall under, in a fixed order, so that two workers cannot deadlock.
+# settlements of all connections. The marks are counted into the bins and the
+# bucket of every limit they fall under, in a fixed order, so that two workers
+# cannot deadlock. A mark is never earlier than its claim, so that a clock which
+# steps back moves no mark out of the window that it was claimed in; and the time
+# is read when the lock has been waited for.
 # The states are compared as text to keep the planner on the primary key: the
 # index of what is in hand collects dead entries until the next vacuum.
 RECORD = """
-    WITH t AS MATERIALIZED (SELECT relais.now() AS now),
+    WITH t AS MATERIALIZED (SELECT relais.mark_lock(), relais.now() AS now),
     marked AS (
-        UPDATE relais.delivery d SET state = 'dotting', marked_at = t.now
-          FROM t
-         WHERE d.delivery_id = ANY($2::bigint[]) AND d.worker_id = $1
+        UPDATE relais.delivery d
+           SET state = 'dotting', marked_at = greatest(t.now, d.claimed_at)
+          FROM t, unnest($2::bigint[], $3::integer[]) AS m(delivery_id, nth)
+         WHERE d.delivery_id = m.delivery_id AND d.claims = m.nth AND d.worker_id = $1
            AND d.state::text = 'claimed'
-     RETURNING d.delivery_id, d.account, d.provider, d.marked_at
+     RETURNING d.delivery_id, d.claims, d.account, d.provider, d.marked_at, d.small
     ), settled AS (
         UPDATE relais.delivery d
            SET state = s.state::relais.delivery_state,
                settled_at = CASE WHEN s.state IN ('queued', 'deferred', 'in_doubt') THEN NULL
                                  ELSE t.now END,
+               failed_at = CASE WHEN s.state = 'refused' OR s.is_returned THEN t.now
+                                ELSE d.failed_at END,
                due_at = t.now + coalesce(s.delay, interval '0'),
                attempts = d.attempts - (s.state = 'queued')::integer,
                worker_id = CASE WHEN s.state = 'in_doubt' THEN d.worker_id END,
                code = coalesce(s.code, d.code),
-               reply = coalesce(s.reply, d.reply)
-          FROM t, unnest($3::bigint[], $4::text[], $5::integer[], $6::text[], $7::interval[])
-               AS s(delivery_id, state, code, reply, delay)
-         WHERE d.delivery_id = s.delivery_id AND d.worker_id = $1
+               reply = coalesce(s.reply, d.reply), verdict = coalesce(s.verdict, d.verdict),
+               returned = d.returned + s.is_returned::integer
+          FROM t, unnest($4::bigint[], $5::integer[], $6::text[], $7::integer[], $8::text[],
+                         $9::interval[], $10::text[], $11::boolean[])
+               AS s(delivery_id, nth, state, code, reply, delay, verdict, is_returned)
+         WHERE d.delivery_id = s.delivery_id AND d.claims = s.nth AND d.worker_id = $1
            AND d.state::text IN ('claimed', 'dotting', 'in_doubt')
     ), spent AS (
-        INSERT INTO relais.limit_spent AS bins (limit_id, bin, marks)
-        SELECT r.limit_id, relais.bin_of(r.period, m.marked_at), count(*)
+        INSERT INTO relais.limit_spent AS bins (limit_id, bin, marks, small)
+        SELECT r.limit_id, relais.bin_of(r.period, m.marked_at), count(*),
+               count(*) FILTER (WHERE m.small)
           FROM marked m
-          JOIN relais.limit_rule r ON (r.account IS NULL OR r.account = m.account)
-                                  AND (r.provider IS NULL OR r.provider = m.provider)
+          JOIN relais.rules_in_force() r ON (r.account IS NULL OR r.account = m.account)
+                                        AND (r.provider IS NULL OR r.provider = m.provider)
          GROUP BY 1, 2 ORDER BY 1, 2
-            ON CONFLICT (limit_id, bin) DO UPDATE SET marks = bins.marks + excluded.marks
+            ON CONFLICT (limit_id, bin) DO UPDATE
+           SET marks = bins.marks + excluded.marks, small = bins.small + excluded.small
+     RETURNING limit_id
+    ), owed AS (
+        INSERT INTO relais.limit_bucket AS bucket (limit_id, owed, as_of)
+        SELECT r.limit_id, count(*), t.now
+          FROM marked m
+          JOIN relais.rules_in_force() r ON (r.account IS NULL OR r.account = m.account)
+                                        AND (r.provider IS NULL OR r.provider = m.provider),
+               t
+         WHERE r.spacing IS DISTINCT FROM interval '0'
+           AND (SELECT count(*) FROM spent) > 0   -- after the bins, in every worker
+         GROUP BY r.limit_id, t.now ORDER BY r.limit_id
+            ON CONFLICT (limit_id) DO UPDATE
+           SET owed = excluded.owed + greatest(0, bucket.owed
+                      - extract(epoch FROM greatest(excluded.as_of - bucket.as_of, interval '0'))
+                        / (SELECT extract(epoch FROM relais.spacing_of(r))
+                             FROM relais.limit_rule r WHERE r.limit_id = bucket.limit_id)),
+               as_of = greatest(excluded.as_of, bucket.as_of)
     )
-    SELECT delivery_id FROM marked
+    SELECT delivery_id, claims FROM marked
 """
 
 
@@ -175,9 +257,9 @@ async def record(
     db: Connection,
     worker_id: str,
     *,
-    marks: Sequence[int],
+    marks: Sequence[ClaimKey],
     settlements: Sequence[Settlement],
-) -> set[int]:
+) -> set[ClaimKey]:
     """Commit *marks* and *settlements* together; return what was marked.
 
     Whatever is missing from the result was not ours any more. Running it again
@@ -186,14 +268,18 @@ async def record(
     rows = await db.fetch(
         RECORD,
         worker_id,
-        marks,
-        [s.delivery_id for s in settlements],
+        [mark.delivery_id for mark in marks],
+        [mark.nth for mark in marks],
+        [s.claim.delivery_id for s in settlements],
+        [s.claim.nth for s in settlements],
         [s.state.value for s in settlements],
         [s.code for s in settlements],
         [s.reply for s in settlements],
         [s.delay for s in settlements],
+        [s.verdict for s in settlements],
+        [s.is_returned for s in settlements],
     )
-    return {row["delivery_id"] for row in rows}
+    return {ClaimKey(row["delivery_id"], row["claims"]) for row in rows}
 
 
 RELEASE_DEAD = """
@@ -287,7 +373,9 @@ async def expire(db: Connection, *, after: timedelta) -> list[int]:
 
 BOUNCE = """
     UPDATE relais.delivery
-       SET state = 'bounced', settled_at = relais.now(), status = $2, reply = $3, worker_id = NULL
+       SET state = 'bounced', settled_at = t.now, failed_at = t.now, status = $2, reply = $3,
+           worker_id = NULL
+      FROM (SELECT relais.now() AS now) t
      WHERE delivery_id = $1 AND state IN ('handed_over', 'in_doubt', 'dotting')
  RETURNING provider
 """
@@ -346,7 +434,7 @@ class Backlog:
 
 BACKLOG = """
     SELECT provider, state::text, count(*)::integer AS count FROM relais.delivery
-     WHERE state IN ('queued', 'deferred', 'claimed', 'dotting', 'in_doubt')
+     WHERE settled_at IS NULL AND state IN ('queued', 'deferred', 'claimed', 'dotting', 'in_doubt')
      GROUP BY provider, state
 """
 
@@ -354,21 +442,3 @@ BACKLOG = """
 async def backlog(db: Connection) -> list[Backlog]:
     """Count what is not final, for the metrics."""
     return [Backlog(**row) for row in await db.fetch(BACKLOG)]
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderQueue:
-    """A row of relais.v_queue."""
-
-    provider: str
-    waiting: int
-    in_doubt: int
-    oldest_at: datetime | None
-
-
-QUEUE = "SELECT provider, waiting, in_doubt, oldest_at FROM relais.v_queue ORDER BY provider"
-
-
-async def queue(db: Connection) -> list[ProviderQueue]:
-    """Return what waits, by provider."""
-    return [ProviderQueue(**row) for row in await db.fetch(QUEUE)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from worker.store import domains, turns
 from worker.store.lists import as_json, asking_views
 
 if TYPE_CHECKING:
@@ -137,22 +138,35 @@ MEET = """
 """
 
 # In an order that looks random, so that no provider and no end of the alphabet
-# is always first, and that a second run would repeat.
+# is always first, and that a second run would repeat. A domain of nobody is one
+# whose exchanges are being asked for.
 DELIVER = """
-    INSERT INTO relais.delivery (posting_id, person_id, address, provider, due_at)
-    SELECT $1, p.person_id, l.address, coalesce(d.provider, 'other'), t.now
+    INSERT INTO relais.delivery (posting_id, person_id, address, provider, state, due_at, small)
+    SELECT $1, p.person_id, l.address, coalesce(d.provider, 'other'),
+           CASE WHEN waits.yes THEN 'deferred' ELSE 'queued' END::relais.delivery_state,
+           CASE WHEN waits.yes THEN t.now + $3 ELSE t.now END, $2
       FROM (SELECT relais.now() AS now) t, listed l
       JOIN relais.person p ON p.key = l.key
-      LEFT JOIN relais.provider_domain d ON d.domain = lower(split_part(l.address, '@', 2))
+      LEFT JOIN relais.domain_provider d ON d.domain = lower(split_part(l.address, '@', 2))
+     CROSS JOIN LATERAL (
+           SELECT $3::interval IS NOT NULL
+              AND d.domain IS NOT NULL AND d.provider IS NULL) waits(yes)
      WHERE l.verdict = 'recipient'
      ORDER BY hashtextextended(l.key, $1)
 """
 
 
-async def deliver(db: Connection, posting_id: int) -> None:
-    """Make one delivery for each recipient in *listed*."""
+async def deliver(db: Connection, posting_id: int, *, is_small: bool, look_up: bool) -> None:
+    """Make one delivery for each recipient in *listed*, and give the posting its turns.
+
+    With *look_up* those at domains that nobody has asked about wait for the answer.
+    """
+    if look_up:
+        await domains.ask_for_listed(db)
+    patience = domains.PATIENCE if look_up else None
     await db.execute(MEET, timeout=_LONG_SECONDS)
-    await db.execute(DELIVER, posting_id, timeout=_LONG_SECONDS)
+    await db.execute(DELIVER, posting_id, is_small, patience, timeout=_LONG_SECONDS)
+    await turns.take_part(db, posting_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +224,7 @@ VERDICTS = """
       FROM shown s
       LEFT JOIN person ON person.key = s.key
       LEFT JOIN mailbox ON mailbox.address = lower(s.address)
-      LEFT JOIN relais.provider_domain d ON d.domain = lower(split_part(s.address, '@', 2))
+      LEFT JOIN relais.domain_provider d ON d.domain = lower(split_part(s.address, '@', 2))
       LEFT JOIN LATERAL (
            SELECT q.reason::text, q.source, q.since, q.list_id IS NULL AS everywhere
              FROM (SELECT x.* FROM relais.person p JOIN relais.suppression x USING (person_id)
@@ -233,7 +247,7 @@ async def verdicts(
 BY_PROVIDER = """
     SELECT coalesce(d.provider, 'other') AS provider, count(*) AS recipients
       FROM listed l
-      LEFT JOIN relais.provider_domain d ON d.domain = lower(split_part(l.address, '@', 2))
+      LEFT JOIN relais.domain_provider d ON d.domain = lower(split_part(l.address, '@', 2))
      WHERE l.verdict = 'recipient' GROUP BY 1 ORDER BY 2 DESC, 1
 """
 

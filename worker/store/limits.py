@@ -12,18 +12,74 @@ from typing import TYPE_CHECKING
 
 from worker.errors import ConfigError
 from worker.policy.limit import Limit
+from worker.policy.meter import Meter, still_owed
 from worker.store import audit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime, timedelta
+
+    import asyncpg
 
     from worker.store.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a claim has to look at."""
+
+    now: datetime
+    is_paused: bool  # The account is left alone.
+    has_rules: bool
+    has_due: bool  # Something that was deferred is due again.
+
+
+BEGIN = "SELECT now, is_paused, has_rules, has_due FROM relais.begin_claim($1)"
+
+
+async def begin_claim(db: Connection, account: str) -> Beginning:
+    """Lock every rule that a claim of *account* falls under, until the transaction ends."""
+    row = await db.fetchrow(BEGIN, account)
+    return Beginning(**row)  # type: ignore[arg-type]  # a function always has its one row
+
+
+METERS = """
+    SELECT limit_id, account, provider, amount, period, burst, spacing, spent, spent_within,
+           claimed, spent_small + claimed_small AS small, owed,
+           coalesce(relais.now() - owed_as_of, interval '0') AS unpaid_for
+      FROM relais.v_limits
+     WHERE account = $1 OR account IS NULL
+"""
+
+
+async def meters(db: Connection, account: str, factor: Callable[[str], float]) -> list[Meter]:
+    """Return what counts against the rules of *account* now; the caller holds their locks.
+
+    *factor* says by how much a provider is slowed down.
+    """
+    return [_meter(row, factor) for row in await db.fetch(METERS, account)]
+
+
+def _meter(row: asyncpg.Record, factor: Callable[[str], float]) -> Meter:
+    limit = Limit(row["amount"], row["period"], row["burst"], row["spacing"])
+    meter = Meter(
+        row["account"],
+        row["provider"],
+        limit,
+        spent=row["spent"],
+        spent_within=row["spent_within"],
+        claimed=row["claimed"],
+        small=row["small"],
+        factor=1.0 if row["provider"] is None else factor(row["provider"]),
+        rule=row["limit_id"],
+    )
+    meter.owed = still_owed(row["owed"], row["unpaid_for"], meter.interval)
+    return meter
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """A rule, and what counts against it now."""
+    """A rule, and what counts against it now, as people are shown it."""
 
     account: str | None
     provider: str | None
@@ -35,54 +91,63 @@ class Usage:
     reason: str
 
 
-LOCK = """
-    SELECT limit_id FROM relais.limit_rule
-     WHERE account = $1 OR account IS NULL
-     ORDER BY limit_id FOR NO KEY UPDATE
-"""
-
-
-async def lock(db: Connection, account: str) -> bool:
-    """Lock every rule that a claim of *account* falls under; False if there is none."""
-    return bool(await db.fetch(LOCK, account))
-
-
 USAGE = """
-    SELECT account, provider, amount, period, burst, spent, claimed, set_at, set_by, reason
+    SELECT account, provider, amount, period, burst, spacing, spent, claimed, set_at, set_by,
+           reason
       FROM relais.v_limits
-     WHERE $1::text IS NULL OR account = $1 OR account IS NULL
      ORDER BY account NULLS FIRST, provider NULLS FIRST, period
 """
 
 
-async def usage(db: Connection, account: str | None = None) -> list[Usage]:
-    """Return the rules of *account*, or all, with what counts against them now."""
+async def usage(db: Connection) -> list[Usage]:
+    """Return every rule with what counts against it now."""
     return [
         Usage(
             row["account"],
             row["provider"],
-            Limit(row["amount"], row["period"], row["burst"]),
+            Limit(row["amount"], row["period"], row["burst"], row["spacing"]),
             row["spent"],
             row["claimed"],
             row["set_at"],
             row["set_by"],
             row["reason"],
         )
-        for row in await db.fetch(USAGE, account)
+        for row in await db.fetch(USAGE)
     ]
 
 
+# A bin leaves spent_within first, and then spent.
 NEXT_ROOM = """
-    SELECT min(relais.seconds_until(s.bin + r.period + r.period / 100))
-      FROM relais.limit_rule r JOIN relais.limit_spent s USING (limit_id)
-     WHERE (r.account = $1 OR r.account IS NULL)
-       AND s.bin > (SELECT relais.now()) - r.period - r.period / 100
+    SELECT least(extract(epoch FROM $3::interval) / c.rate,
+                 (SELECT min(extract(epoch FROM next.at - t.now)) / c.rate
+                    FROM relais.limit_rule r
+                   CROSS JOIN LATERAL (
+                         (SELECT s.bin + r.period - relais.bin_width(r.period) AS at
+                            FROM relais.limit_spent s
+                           WHERE s.limit_id = r.limit_id AND r.limit_id = ANY($2)
+                             AND s.bin >= t.now - r.period + relais.bin_width(r.period)
+                           ORDER BY s.bin LIMIT 1)
+                          UNION ALL
+                         (SELECT s.bin + r.period + relais.bin_width(r.period)
+                            FROM relais.limit_spent s
+                           WHERE s.limit_id = r.limit_id AND r.limit_id = ANY($1)
+                             AND s.bin > t.now - r.period - relais.bin_width(r.period)
+                           ORDER BY s.bin LIMIT 1)) next))::double precision
+      FROM relais.clock c, (SELECT relais.now() AS now) t
 """
 
 
-async def seconds_until_room(db: Connection, account: str) -> float | None:
-    """Return how long until a bin leaves a window, so that a limit has room again."""
-    seconds: float | None = await db.fetchval(NEXT_ROOM, account)
+async def seconds_until_room(db: Connection, meters: Iterable[Meter]) -> float | None:
+    """Return how long until one of *meters* has room again that has none now."""
+    every = list(meters)
+    spaced = [m.spaced_for for m in every if m.spaced_for and not m.is_spent_by_large]
+    spaced += [m.spaced_for_small for m in every if m.spaced_for_small and not m.is_spent]
+    seconds: float | None = await db.fetchval(
+        NEXT_ROOM,
+        [m.rule for m in every if m.is_spent],
+        [m.rule for m in every if m.is_spent_by_large],
+        min(spaced, default=None),
+    )
     return seconds
 
 
@@ -96,11 +161,11 @@ async def providers(db: Connection) -> list[str]:
 
 SET = """
     INSERT INTO relais.limit_rule AS rule
-           (account, provider, amount, period, burst, set_at, set_by, reason)
-    VALUES ($1, $2, $3, $4, $5, relais.now(), $6, $7)
+           (account, provider, amount, period, burst, spacing, set_at, set_by, reason)
+    VALUES ($1, $2, $3, $4, $5, $6, relais.now(), $7, $8)
         ON CONFLICT (account, provider, period) DO UPDATE
-       SET amount = excluded.amount, burst = excluded.burst, set_at = excluded.set_at,
-           set_by = excluded.set_by, reason = excluded.reason
+       SET amount = excluded.amount, burst = excluded.burst, spacing = excluded.spacing,
+           set_at = excluded.set_at, set_by = excluded.set_by, reason = excluded.reason
 """
 
 
@@ -119,6 +184,31 @@ async def set_limit(
     await audit.record(db, who=who, what=what, reason=reason)
 
 
+REMOVE = """
+    DELETE FROM relais.limit_rule
+     WHERE account IS NOT DISTINCT FROM $1 AND provider IS NOT DISTINCT FROM $2 AND period = $3
+"""
+
+# A trigger wakes the dispatchers when a rule is set, and none when it goes.
+WAKE = "SELECT pg_notify('relais', 'delivery')"
+
+
+async def remove_limit(
+    db: Connection,
+    limit: Limit,
+    *,
+    account: str | None,
+    provider: str | None,
+    who: str,
+    reason: str,
+) -> None:
+    """Remove the rule of a scope that has the period of *limit*."""
+    await db.execute(REMOVE, account, provider, limit.period)
+    await db.execute(WAKE)
+    what = f"remove limit {account or ''}{'/' if account and provider else ''}{provider or ''}"
+    await audit.record(db, who=who, what=f"{what} = {limit}", reason=reason)
+
+
 async def _set(
     db: Connection,
     limit: Limit,
@@ -128,7 +218,17 @@ async def _set(
     who: str,
     reason: str,
 ) -> None:
-    await db.execute(SET, account, provider, limit.amount, limit.period, limit.burst, who, reason)
+    await db.execute(
+        SET,
+        account,
+        provider,
+        limit.amount,
+        limit.period,
+        limit.burst,
+        limit.spacing,
+        who,
+        reason,
+    )
 
 
 STARTING = """
@@ -239,10 +339,26 @@ async def account_works(db: Connection, account: str) -> None:
 
 FORGET_BINS = """
     DELETE FROM relais.limit_spent s USING relais.limit_rule r
-     WHERE r.limit_id = s.limit_id AND s.bin < relais.now() - 2 * r.period
+     WHERE r.limit_id = s.limit_id AND s.bin < (SELECT relais.now()) - 2 * r.period
+"""
+
+# A clock that ran ahead by more than a period and was set right would leave its
+# marks in a time to come. They have left before now, so now is late enough.
+BRING_BACK = """
+    WITH ahead AS (
+        DELETE FROM relais.limit_spent s USING relais.limit_rule r
+         WHERE r.limit_id = s.limit_id AND s.bin > (SELECT relais.now()) + r.period
+     RETURNING s.limit_id, r.period, s.marks, s.small
+    )
+    INSERT INTO relais.limit_spent AS bins (limit_id, bin, marks, small)
+    SELECT limit_id, relais.bin_of(period, (SELECT relais.now())), sum(marks), sum(small)
+      FROM ahead GROUP BY limit_id, period ORDER BY limit_id
+        ON CONFLICT (limit_id, bin) DO UPDATE
+       SET marks = bins.marks + excluded.marks, small = bins.small + excluded.small
 """
 
 
 async def forget_bins(db: Connection) -> None:
-    """Drop bins that no window can reach any more."""
+    """Drop bins that no window can reach any more, and those of a clock that ran ahead."""
     await db.execute(FORGET_BINS)
+    await db.execute(BRING_BACK)

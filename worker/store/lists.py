@@ -36,7 +36,7 @@ async def asking_views(db: Connection, patience: timedelta) -> AsyncIterator[Non
 DEFINITIONS = """
     SELECT name, view::text, address, title, post, post_view::text, reply_to, max_size,
            max_recipients, lang, why, authenticate, moderate, unsubscribe, footer, notify_above,
-           in_doubt, owner
+           in_doubt, owner, priority, finish_within
       FROM lists.definition ORDER BY name
 """
 

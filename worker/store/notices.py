@@ -28,16 +28,14 @@ class NewNotice:
     arrival_id: int | None = None  # Of the message that is forwarded.
 
 
-# Due before every posting: somebody waits for it, and there are few.
 SEND = """
     WITH made AS (
         INSERT INTO relais.notice (kind, address, posting_id, template, key_id, arrival_id, made_at)
         VALUES ($1, $2, $3, $4, $5, $6, relais.now())
      RETURNING notice_id
     )
-    INSERT INTO relais.delivery (notice_id, address, provider, due_at)
-    SELECT made.notice_id, $2, relais.provider_of($2), timestamptz '2000-01-01 00:00:00+00'
-      FROM made
+    INSERT INTO relais.delivery (notice_id, address, provider, due_at, small)
+    SELECT made.notice_id, $2, relais.provider_of($2), relais.now(), true FROM made
 """
 
 

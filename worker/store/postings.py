@@ -18,7 +18,7 @@ from worker.store.authors import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from worker.store.database import Connection
     from worker.store.expansion import Roll
@@ -43,6 +43,8 @@ class NewPosting:
     proof: str = ""
     evidence: Evidence = field(default_factory=Evidence)
     resend_doubtful: bool = True
+    weight: int = 2
+    finish_within: timedelta | None = None
 
 
 ADD = """
@@ -50,10 +52,10 @@ ADD = """
                                 subject, message_id, accepted_at, template, key_id, listed,
                                 recipients, suppressed, unusable, duplicates, size_bytes, lang,
                                 awaits, reasons, proof, signed_by, return_path_domain, network,
-                                resend_doubtful)
+                                resend_doubtful, weight, finish_by)
     VALUES ($1, $2, $3, CASE WHEN $17::text IS NULL THEN 'open' ELSE 'held' END, $4, $5, $6, $7,
             relais.now(), $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-            $23)
+            $23, $24, relais.now() + $25::interval)
         ON CONFLICT (list_id, fingerprint) DO NOTHING
  RETURNING posting_id
 """
@@ -86,6 +88,8 @@ async def add(db: Connection, new: NewPosting, roll: Roll) -> int | None:
         new.evidence.return_path_domain,
         new.evidence.network,
         new.resend_doubtful,
+        new.weight,
+        new.finish_within,
     )
     return posting_id
 
@@ -113,14 +117,10 @@ async def take_turn(db: Connection, fingerprint: bytes) -> None:
 RESUME = """
     WITH resumed AS (
         UPDATE relais.posting o SET state = 'open', awaits = NULL, held_until = NULL,
-               held_because = NULL
+               held_because = NULL, not_before = NULL
          WHERE o.posting_id = $1 AND o.state = 'held' AND o.awaits = 'release'
            AND EXISTS (SELECT FROM relais.delivery d WHERE d.posting_id = o.posting_id)
      RETURNING o.posting_id
-    ), due AS (
-        UPDATE relais.delivery d SET due_at = relais.now()
-          FROM resumed
-         WHERE d.posting_id = resumed.posting_id AND d.state IN ('queued', 'deferred')
     )
     SELECT pg_notify('relais', 'delivery') FROM resumed
 """
@@ -135,14 +135,21 @@ OPEN = """
     UPDATE relais.posting
        SET state = 'open', awaits = NULL, held_until = NULL, held_because = NULL, listed = $2,
            recipients = $3, suppressed = $4, unusable = $5, duplicates = $6,
+           finish_by = CASE WHEN finish_by = accepted_at + $7::interval
+                            THEN relais.now() + $7::interval ELSE finish_by END,
            fresh_until = relais.now() + interval '12 hours'
      WHERE posting_id = $1 AND state = 'held' AND awaits = 'release'
  RETURNING posting_id
 """
 
 
-async def release(db: Connection, posting_id: int, roll: Roll) -> bool:
-    """Open a posting that everybody has agreed to; False if it waits no more."""
+async def release(
+    db: Connection, posting_id: int, roll: Roll, *, finish_within: timedelta | None
+) -> bool:
+    """Open a posting that everybody has agreed to; False if it waits no more.
+
+    The list's *finish_within* counts from now; a date that somebody has set stands.
+    """
     return (
         await db.fetchval(
             OPEN,
@@ -152,6 +159,7 @@ async def release(db: Connection, posting_id: int, roll: Roll) -> bool:
             roll.suppressed,
             roll.unusable,
             roll.duplicates,
+            finish_within,
         )
         is not None
     )
@@ -213,6 +221,7 @@ FINISH = """
      WHERE o.state = 'open'
        AND NOT EXISTS (SELECT FROM relais.delivery d
                         WHERE d.posting_id = o.posting_id
+                          AND d.settled_at IS NULL
                           AND d.state IN ('queued', 'claimed', 'dotting', 'in_doubt', 'deferred'))
  RETURNING o.posting_id
 """
@@ -221,6 +230,48 @@ FINISH = """
 async def finish(db: Connection) -> list[int]:
     """Mark open postings whose deliveries are all final; return their numbers."""
     return [row["posting_id"] for row in await db.fetch(FINISH)]
+
+
+# The rest is cancelled like that of every posting that was stopped.
+END_LATE = """
+    UPDATE relais.posting o
+       SET state = 'stopped', ended_because = 'finish_by', finished_at = relais.now(),
+           awaits = NULL, held_until = NULL
+     WHERE o.finish_by <= (SELECT relais.now()) AND o.state IN ('open', 'held')
+       AND EXISTS (SELECT FROM relais.delivery d
+                    WHERE d.posting_id = o.posting_id AND d.settled_at IS NULL
+                      AND d.state IN ('queued', 'deferred'))
+ RETURNING posting_id
+"""
+
+
+async def end_late(db: Connection) -> list[int]:
+    """Stop what has not all left by its finish-by date; return the numbers of the postings."""
+    return [row["posting_id"] for row in await db.fetch(END_LATE)]
+
+
+DEADLINE = "SELECT state, finish_by FROM relais.posting WHERE posting_id = $1 FOR UPDATE"
+
+FINISH_BY = "UPDATE relais.posting SET finish_by = $2 WHERE posting_id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """In which state a posting is, and when what is left of it is cancelled."""
+
+    state: str
+    finish_by: datetime | None
+
+
+async def deadline(db: Connection, posting_id: int) -> Deadline | None:
+    """Return the deadline of a posting, and lock its row; None if there is none such."""
+    row = await db.fetchrow(DEADLINE, posting_id)
+    return None if row is None else Deadline(**row)
+
+
+async def set_deadline(db: Connection, posting_id: int, finish_by: datetime | None) -> None:
+    """Let what is left of a posting be cancelled at *finish_by*; None: never."""
+    await db.execute(FINISH_BY, posting_id, finish_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +292,7 @@ class PostingSummary:
     decided_by: str | None
     accepted_at: datetime
     finished_at: datetime | None
+    finish_by: datetime | None
     listed: int
     recipients: int
     suppressed: int
@@ -259,9 +311,9 @@ class PostingSummary:
 SUMMARIES = """
     SELECT o.posting_id AS posting, l.address, o.author, o.subject, o.state, o.held_because,
            o.awaits, o.reasons, o.held_until, o.proof, o.ended_because, o.decided_by, o.accepted_at,
-           o.finished_at, o.listed, o.recipients, o.suppressed, o.unusable, o.duplicates,
-           c.handed_over, c.bounced, c.refused, c.deferred, c.in_doubt, c.cancelled, c.expired,
-           c.waiting
+           o.finished_at, o.finish_by, o.listed, o.recipients, o.suppressed, o.unusable,
+           o.duplicates, c.handed_over, c.bounced, c.refused, c.deferred, c.in_doubt,
+           c.cancelled, c.expired, c.waiting
       FROM relais.posting o
       JOIN relais.list l USING (list_id)
       CROSS JOIN LATERAL (

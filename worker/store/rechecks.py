@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from worker.store import turns
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from worker.store.database import Connection
 
@@ -23,11 +25,12 @@ _LONG_SECONDS = 600.0
 
 ANY_STALE = """
     SELECT EXISTS (SELECT FROM relais.posting o
-                    WHERE o.state IN ('open', 'held') AND o.fresh_until <= (SELECT relais.now())
+                    WHERE o.state = 'open' AND o.fresh_until <= (SELECT relais.now())
+                      AND (o.not_before IS NULL OR o.not_before <= (SELECT relais.now()))
                       AND EXISTS (SELECT FROM relais.delivery d
-                                   WHERE d.posting_id = o.posting_id
-                                     AND d.state IN ('queued', 'deferred')
-                                     AND d.due_at <= (SELECT relais.now())))
+                                   WHERE d.posting_id = o.posting_id AND d.settled_at IS NULL
+                                     AND (d.state = 'queued' OR d.state = 'deferred'
+                                          AND d.due_at <= (SELECT relais.now()))))
 """
 
 
@@ -36,27 +39,26 @@ async def any_stale(db: Connection) -> bool:
     return bool(await db.fetchval(ANY_STALE))
 
 
-# The same rows, in the same order, as a claim would take.
+# Those that have had the fewest turns are claimed first.
 STALE = """
-    SELECT DISTINCT o.posting_id
-      FROM unnest($1::text[], $2::integer[]) AS affordable(provider, room)
-     CROSS JOIN LATERAL (
-           SELECT d.posting_id FROM relais.delivery d
-            WHERE d.provider = affordable.provider
-              AND d.state IN ('queued', 'deferred')
-              AND d.due_at <= (SELECT relais.now())
-            ORDER BY d.due_at, d.delivery_id
-            LIMIT affordable.room) next
-      JOIN relais.posting o ON o.posting_id = next.posting_id
-     WHERE o.fresh_until <= (SELECT relais.now())
-     ORDER BY 1
+    SELECT o.posting_id
+      FROM relais.posting o JOIN relais.turn t USING (posting_id)
+     WHERE o.state = 'open' AND o.fresh_until <= (SELECT relais.now())
+       AND (o.not_before IS NULL OR o.not_before <= (SELECT relais.now()))
+       AND t.provider <> ALL($1)
+       AND EXISTS (SELECT FROM relais.delivery d
+                    WHERE d.posting_id = o.posting_id AND d.provider = t.provider
+                      AND d.settled_at IS NULL
+                      AND (d.state = 'queued'
+                           OR d.state = 'deferred' AND d.due_at <= (SELECT relais.now())))
+     GROUP BY o.posting_id
+     ORDER BY min(t.passed), o.posting_id LIMIT $2
 """
 
 
-async def stale(db: Connection, *, room: Mapping[str, int], at_most: int) -> list[int]:
-    """Return the postings whose deliveries would be claimed now, but must be checked first."""
-    rooms = [min(n, at_most) for n in room.values()]
-    return [row["posting_id"] for row in await db.fetch(STALE, list(room), rooms)]
+async def stale(db: Connection, *, closed: Sequence[str], at_most: int) -> list[int]:
+    """Return postings that have something to claim now, but must be checked first."""
+    return [row["posting_id"] for row in await db.fetch(STALE, closed, at_most)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,20 @@ class StalePosting:
     definition: str
     parts: dict[str, str]
     fingerprint: bytes
-    is_open: bool
     approved: list[str]
 
 
 LOCK = """
     SELECT o.posting_id, o.list_id, l.definition, l.parts, o.fingerprint,
-           o.state = 'open' AS is_open, o.approved
+           o.approved
       FROM relais.posting o JOIN relais.list l USING (list_id)
-     WHERE o.posting_id = $1 AND o.fresh_until <= relais.now()
+     WHERE o.posting_id = $1 AND o.state = 'open' AND o.fresh_until <= relais.now()
        FOR NO KEY UPDATE OF o
 """
 
 
 async def lock(db: Connection, posting_id: int) -> StalePosting | None:
-    """Lock a stale posting; None if somebody else has looked meanwhile."""
+    """Lock a stale posting; None if somebody else has looked meanwhile, or it is held."""
     row = await db.fetchrow(LOCK, posting_id)
     return StalePosting(**{**row, "parts": json.loads(row["parts"])}) if row else None
 
@@ -147,19 +148,17 @@ async def apply(db: Connection, posting_id: int, *, approved: str) -> int:
     """
     cancelled = await db.fetch(CANCEL_LEFT, posting_id, timeout=_LONG_SECONDS)
     await db.execute(FOLLOW, posting_id, timeout=_LONG_SECONDS)
+    await turns.take_part(db, posting_id)
     await db.execute(REFRESH, posting_id, FRESH_FOR, approved)
     return len(cancelled)
 
 
-POSTPONE = """
-    UPDATE relais.delivery SET due_at = relais.now() + $2
-     WHERE posting_id = $1 AND state IN ('queued', 'deferred') AND due_at < relais.now() + $2
-"""
+POSTPONE = "UPDATE relais.posting SET not_before = relais.now() + $2 WHERE posting_id = $1"
 
 
 async def postpone(db: Connection, posting_id: int, delay: timedelta) -> None:
     """Let what waits of a posting wait longer, out of the way of others."""
-    await db.execute(POSTPONE, posting_id, delay, timeout=_LONG_SECONDS)
+    await db.execute(POSTPONE, posting_id, delay)
 
 
 HOLD = """

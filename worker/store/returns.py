@@ -1,0 +1,121 @@
+"""Copies that came back: what they were, and their way into the queue again.
+
+    state        a report says                       becomes
+    handed_over  refused for rate or policy          deferred, returned + 1; three times at most
+    in_doubt     the same, and it did leave          the same
+    dotting      the same                            the same
+
+A copy of a posting that was stopped, or of a person who has left, does not go back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from worker.policy.feedback import RETURNS_AT_MOST
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.policy.feedback import Action
+    from worker.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A delivery that a report may still change."""
+
+    delivery_id: int
+    provider: str
+    account: str | None
+    posting_id: int | None
+    returned: int
+    is_told: bool  # A rule has read something about it before.
+
+
+OPEN = """
+    SELECT delivery_id, provider, account, posting_id, returned, verdict IS NOT NULL AS is_told
+      FROM relais.delivery
+     WHERE delivery_id = $1 AND state IN ('handed_over', 'in_doubt', 'dotting')
+"""
+
+
+async def open_for_report(db: Connection, delivery_id: int) -> Returned | None:
+    """Return a delivery that may have been refused; None if it is known what became of it."""
+    row = await db.fetchrow(OPEN, delivery_id)
+    return Returned(**row) if row else None
+
+
+# What was held up together does not come back in one second: a quarter of an
+# hour is spread over the numbers.
+REQUEUE = """
+    UPDATE relais.delivery d
+       SET state = 'deferred', returned = d.returned + 1, settled_at = NULL, worker_id = NULL,
+           failed_at = relais.now(),
+           due_at = $2::timestamptz + d.delivery_id % 900 * interval '1 second',
+           verdict = $3, status = $4, reply = $5
+     WHERE d.delivery_id = $1 AND d.state IN ('handed_over', 'in_doubt', 'dotting')
+       AND d.returned < $6
+       AND NOT EXISTS (SELECT FROM relais.posting o
+                        WHERE o.posting_id = d.posting_id
+                          AND (o.state = 'stopped'
+                               OR EXISTS (SELECT FROM relais.suppression s
+                                           WHERE s.person_id = d.person_id
+                                             AND (s.list_id IS NULL OR s.list_id = o.list_id))))
+ RETURNING d.delivery_id, d.posting_id
+"""
+
+
+async def requeue(
+    db: Connection,
+    delivery_id: int,
+    *,
+    due_at: datetime,
+    verdict: Action,
+    status: str,
+    reply: str,
+) -> bool:
+    """Let a copy leave again at *due_at* or soon after; False if it is not to."""
+    row = await db.fetchrow(
+        REQUEUE, delivery_id, due_at, verdict.value, status, reply[:500], RETURNS_AT_MOST
+    )
+    if row is None:
+        return False
+    if row["posting_id"] is not None:
+        await reopen(db, row["posting_id"])
+    return True
+
+
+# Also for the janitor: FINISH may have looked before a copy came back, and
+# written after it.
+REOPEN = """
+    WITH back AS (
+        SELECT DISTINCT d.posting_id, d.provider
+          FROM relais.delivery d JOIN relais.posting o USING (posting_id)
+         WHERE d.state = 'deferred' AND d.returned > 0 AND o.state IN ('open', 'finished')
+           AND ($1::bigint IS NULL OR d.posting_id = $1)
+    ), opened AS (
+        UPDATE relais.posting o SET state = 'open', finished_at = NULL
+         WHERE o.state = 'finished' AND o.posting_id IN (SELECT posting_id FROM back)
+    )
+    INSERT INTO relais.turn (provider, posting_id, passed)
+    SELECT b.provider, b.posting_id,
+           coalesce((SELECT min(t.passed) FROM relais.turn t WHERE t.provider = b.provider), 0)
+      FROM back b
+     ORDER BY 1, 2
+        ON CONFLICT DO NOTHING
+"""
+
+
+async def reopen(db: Connection, posting_id: int | None = None) -> None:
+    """Open a finished posting of which a copy has come back, or all, and give it its turns."""
+    await db.execute(REOPEN, posting_id)
+
+
+NOTE = "UPDATE relais.delivery SET verdict = $2 WHERE delivery_id = $1"
+
+
+async def note(db: Connection, delivery_id: int, verdict: Action) -> None:
+    """Keep what a rule read in the last report about a delivery."""
+    await db.execute(NOTE, delivery_id, verdict.value)
