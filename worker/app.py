@@ -25,6 +25,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_never, wait_ra
 
 from worker.actors.desk import Desk
 from worker.actors.dispatcher import run_dispatcher
+from worker.actors.feedback import Feedback, Rulebook, run_feedback
 from worker.actors.fetcher import Post, run_fetcher
 from worker.actors.holds import run_holds
 from worker.actors.janitor import run_heartbeat, run_janitor
@@ -35,13 +36,16 @@ from worker.actors.office import Office
 from worker.actors.return_handler import run_return_handler
 from worker.actors.signals import Signals, run_listener
 from worker.actors.submitter import run_submitter
+from worker.actors.surveyor import run_surveyor
 from worker.errors import StoreLost
 from worker.lookup.dns import Resolver
 from worker.mail.return_address import Tokens
 from worker.policy.outcome import DeliveryResult
+from worker.policy.provider_state import rate_factor
 from worker.store import decisions, deliveries, leases, limits, suppressions
 from worker.store.database import Reconnecting, borrowed, close_pool, open_pool
-from worker.telemetry.metrics import Metrics
+from worker.store.situation import read_situation
+from worker.telemetry.metrics import Metrics, Outlook
 from worker.web.ops import build_ops
 from worker.web.pages import build_app
 from worker.web.serving import serve
@@ -50,6 +54,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from worker.config import Account, Config
+    from worker.policy.limit import Limit
+    from worker.policy.plan import Plan
+    from worker.policy.situation import Situation
     from worker.store.database import Pool
     from worker.store.decisions import Answered, Kind
     from worker.store.deliveries import Claim
@@ -78,6 +85,12 @@ class _Shop:
     tokens: Tokens
     metrics: Metrics
     chance: Callable[[], float]
+    rulebook: Rulebook
+
+    @property
+    def failures(self) -> dict[str, Limit]:
+        """At how many failures each account is left alone, if at any."""
+        return {a.name: a.failures for a in self.config.accounts if a.failures is not None}
 
     def connection(self) -> Reconnecting:
         return Reconnecting(self.config.database.url)
@@ -96,6 +109,7 @@ async def run_worker(
         tokens=Tokens(config.site.secrets),
         metrics=Metrics(),
         chance=random.SystemRandom().random,
+        rulebook=Rulebook(),
     )
     heart = shop.connection()
     try:
@@ -136,6 +150,8 @@ async def _take_starting_limits(shop: _Shop) -> None:
             providers=shop.config.limits,
             accounts={account.name: account.limits for account in shop.config.accounts},
         )
+        shop.metrics.know_providers(await limits.providers(db))
+        await shop.rulebook.refresh(db)
 
 
 @contextlib.asynccontextmanager
@@ -175,6 +191,7 @@ async def _web(shop: _Shop) -> AsyncIterator[Ports]:
 async def _work(shop: _Shop) -> None:
     """Run the actors; return when all have finished what they held after the stop."""
     config = shop.config
+    lookup = Resolver()
     office = Office(
         shop.pool,
         shop.worker_id,
@@ -182,10 +199,13 @@ async def _work(shop: _Shop) -> None:
         config.mailbox,
         shop.tokens,
         shop.metrics,
-        Resolver(),
+        lookup,
+        config.look_up_mx,
+        shop.rulebook,
+        shop.failures,
     )
     post = Post(config.mailbox, shop.pool, shop.worker_id, config.lease, shop.chance, shop.metrics)
-    sweeps = shop.connection()
+    sweeps, surveys = shop.connection(), shop.connection()
     async with asyncio.TaskGroup() as actors:
         start = actors.create_task
         start(run_fetcher(post, signals=shop.signals), name="fetcher")
@@ -197,14 +217,21 @@ async def _work(shop: _Shop) -> None:
                 sweeps,
                 every=min(config.lease / 4, timedelta(seconds=5)),
                 in_doubt_after=config.in_doubt_after,
+                failures=shop.failures,
                 signals=shop.signals,
                 metrics=shop.metrics,
             ),
             name="janitor",
         )
+        if config.look_up_mx:
+            start(
+                run_surveyor(surveys, lookup=lookup, signals=shop.signals, metrics=shop.metrics),
+                name="surveyor",
+            )
         for account in config.accounts:
             start(_run_account(shop, account), name=f"account:{account.name}")
     await sweeps.close()
+    await surveys.close()
 
 
 async def _run_account(shop: _Shop, account: Account) -> None:
@@ -212,6 +239,7 @@ async def _run_account(shop: _Shop, account: Account) -> None:
     claims: Mailbox[Claim] = Mailbox()
     claiming, recording = shop.connection(), shop.connection()
     ledger = Ledger(recording, shop.worker_id)
+    feedback = Feedback(account.name, shop.rulebook)
     desk = Desk(
         account,
         pool=shop.pool,
@@ -219,9 +247,14 @@ async def _run_account(shop: _Shop, account: Account) -> None:
         domain=shop.config.site.domain,
         chance=shop.chance,
         metrics=shop.metrics,
+        feedback=feedback,
     )
     async with asyncio.TaskGroup() as books:
         books.create_task(ledger.run(), name=f"ledger:{account.name}")
+        books.create_task(
+            run_feedback(feedback.heard, pool=shop.pool, metrics=shop.metrics),
+            name=f"feedback:{account.name}",
+        )
         async with asyncio.TaskGroup() as submitters:
             for number in range(account.connections):
                 submitters.create_task(
@@ -239,6 +272,7 @@ async def _run_account(shop: _Shop, account: Account) -> None:
                 metrics=shop.metrics,
             )
         ledger.close()
+        feedback.heard.end()
     await claiming.close()
     await recording.close()
 
@@ -249,8 +283,27 @@ async def _refresh(shop: _Shop) -> None:
         backlog = await deliveries.backlog(db)
         uses = await limits.usage(db)
         names = await limits.providers(db)
+    async with (
+        borrowed(shop.pool) as db,
+        db.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        situation = await read_situation(db, [account.name for account in shop.config.accounts])
+    # A thousand queues take a fifth of a second of CPU: heartbeat and submitters cannot wait.
+    plan = await asyncio.to_thread(situation.plan)
     shop.metrics.set_backlog({(b.provider, b.state): b.count for b in backlog}, providers=names)
     shop.metrics.set_limits(uses, providers=names)
+    shop.metrics.set_outlook({name: _outlook(name, situation, plan) for name in names})
+
+
+def _outlook(provider: str, situation: Situation, plan: Plan) -> Outlook:
+    parts = [part for part in situation.parts if part.provider == provider and part.waiting]
+    return Outlook(
+        waits=bool(parts),
+        finish_at=situation.finish_at(plan, parts),
+        oldest_at=min((part.accepted_at for part in parts), default=None),
+        rate_factor=rate_factor(situation.states, provider, situation.now),
+        is_paused=situation.provider_paused_until(provider) is not None,
+    )
 
 
 async def _health(shop: _Shop) -> tuple[bool, dict[str, object]]:

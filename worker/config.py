@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from worker.errors import ConfigError
 from worker.mail.address import local_part_of, usable_address
 from worker.mail.host import HOSTS, RECEIVED_FOR, HostRecipe
+from worker.policy.breaker import DEFAULT_THRESHOLD
 from worker.policy.limit import Limit, read_limit
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ _SETTINGS: dict[str, dict[str, str]] = {
         "ca_file": '"ca.pem"',
         "connections": "2",
         "limits": '["200/hour"]',
+        "failures": '"12/hour" or "none"',
     },
     "limits": {},  # Any provider may be named.
-    "worker": {"lease_seconds": "60", "in_doubt_minutes": "30"},
+    "worker": {"lease_seconds": "60", "in_doubt_minutes": "30", "look_up_mx": "true"},
     "web": {"listen": '"127.0.0.1:8080"'},
     "metrics": {"listen": '"127.0.0.1:9108"'},
 }
@@ -179,6 +181,7 @@ class Account:
     endpoint: Endpoint
     connections: int
     limits: tuple[Limit, ...]
+    failures: Limit | None = DEFAULT_THRESHOLD  # At so many it is left alone; None: never.
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,7 @@ class Config:
     limits: Mapping[str, tuple[Limit, ...]]  # By provider; starting values.
     lease: timedelta
     in_doubt_after: timedelta
+    look_up_mx: bool  # Whether the DNS is asked whose a domain is.
     web: Listen
     metrics: Listen
 
@@ -222,6 +226,7 @@ def read_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         in_doubt_after=timedelta(
             minutes=worker.number("in_doubt_minutes", 30, least=0.001, most=43_200)
         ),
+        look_up_mx=worker.switch("look_up_mx", default=True),
         web=_listen(section("web"), "127.0.0.1:8080"),
         metrics=_listen(section("metrics"), "127.0.0.1:9108"),
     )
@@ -284,6 +289,13 @@ class _Section:
             return number
         self.wrong(key, f"must be a number from {least:g} to {most:g}")
         return float(default)
+
+    def switch(self, key: str, *, default: bool) -> bool:
+        # A variable can only be a text.
+        value = {"true": True, "false": False}.get(str(self._table.get(key, default)).lower())
+        if value is None:
+            self.wrong(key, "must be true or false")
+        return default if value is None else value
 
     def limits(self, key: str) -> tuple[Limit, ...]:
         limits = []
@@ -599,7 +611,22 @@ def _account(section: _Section) -> Account:
         endpoint=_endpoint(section, "smtp"),
         connections=int(connections),
         limits=section.limits("limits"),
+        failures=_failures(section),
     )
+
+
+def _failures(section: _Section) -> Limit | None:
+    text = section.text("failures", str(DEFAULT_THRESHOLD))
+    if text == "none":
+        return None
+    try:
+        threshold = read_limit(text)
+    except ValueError as error:
+        section.report("failures", str(error))
+        return None
+    if threshold.amount < 1 or threshold.burst is not None:
+        section.wrong("failures", "must be 1 or more, without a burst")
+    return threshold
 
 
 def _provider_limits(section: _Section) -> dict[str, tuple[Limit, ...]]:

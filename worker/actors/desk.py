@@ -20,6 +20,7 @@ from worker.submission.connect import open_session
 from worker.submission.session import Envelope, Session
 
 if TYPE_CHECKING:
+    from worker.actors.feedback import Feedback
     from worker.config import Account
     from worker.policy.schedule import Chance
     from worker.store.database import Pool
@@ -60,8 +61,10 @@ class Desk:
         domain: str,
         chance: Chance,
         metrics: Metrics,
+        feedback: Feedback,
     ) -> None:
         self.account = account
+        self.feedback = feedback
         self._pool = pool
         self._tokens = tokens
         self._domain = domain

@@ -8,21 +8,28 @@ restart and no other process can exceed a limit.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from worker.actors.recheck import recheck
-from worker.policy.room import next_window, room_for
-from worker.store import deliveries, limits, rechecks
+from worker.policy.meter import is_full
+from worker.policy.provider_state import paused_until, rate_factor
+from worker.policy.schedule import next_window
+from worker.policy.turns import share
+from worker.store import deliveries, limits, overview, provider_states, rechecks, turns
 from worker.store.deliveries import DeliveryState, Settlement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
     from worker.actors.ledger import Ledger
     from worker.actors.mailbox import Mailbox
     from worker.actors.signals import Signals
     from worker.config import Account
-    from worker.policy.room import Room
+    from worker.policy.meter import Meter
     from worker.store.database import Connection, Reconnecting
     from worker.store.deliveries import Claim
     from worker.telemetry.metrics import Metrics
@@ -47,6 +54,8 @@ async def run_dispatcher(
 ) -> None:
     """Fill *claims* until the worker stops; then put back what nobody took."""
     signals.at_stop(claims.end)
+    # A lowered limit binds at once: what nobody has begun is claimed anew.
+    signals.at("limit", lambda: _put_back(claims.empty(), ledger))
     smallest = window = account.connections * 2
     clock = asyncio.get_running_loop().time
     filled_at = clock()
@@ -71,24 +80,34 @@ async def run_dispatcher(
         filled_at = clock()
         await claims.wait_until_below(max(1, window // 2))
         window = next_window(window, smallest=smallest, drained_in=clock() - filled_at)
-    for claim in claims.close():
-        ledger.settle(Settlement(claim.delivery_id, DeliveryState.QUEUED))
+    _put_back(claims.close(), ledger)
+
+
+def _put_back(claims: Iterable[Claim], ledger: Ledger) -> None:
+    for claim in claims:
+        ledger.settle(Settlement(claim.key, DeliveryState.QUEUED))
 
 
 async def claim_affordable(
     db: Connection, worker_id: str, account: str, *, at_most: int
 ) -> list[Claim]:
-    """Claim what is due and affordable, in one transaction."""
-    if await limits.seconds_paused(db, account) is not None:
-        return []
+    """Claim what has its turn and is affordable, in one transaction."""
     async with db.transaction():
-        locked = await limits.lock(db, account)
-        room = await _room(db, account, at_most=at_most, has_limits=locked)
-        if room.in_all == 0 or not room.by_provider:
+        beginning = await limits.begin_claim(db, account)
+        if beginning.is_paused:
             return []
-        return await deliveries.claim(
-            db, worker_id, account, room=room.by_provider, at_most=room.in_all
-        )
+        if beginning.has_due:
+            await deliveries.promote_due(db)
+        prospect = await _look_at(db, account, beginning.now, has_rules=beginning.has_rules)
+        if prospect.is_closed:
+            return []
+        queues = await turns.queues(db, closed=prospect.closed, at_most=at_most)
+        shared = share(queues, prospect.meters, at_most=at_most)
+        if not shared.order:
+            return []
+        if len(queues) > 1:
+            await turns.record(db, shared.passed)
+        return await deliveries.claim(db, worker_id, account, shared)
 
 
 async def recheck_due(
@@ -101,24 +120,53 @@ async def recheck_due(
     """
     if not await rechecks.any_stale(db) or await limits.seconds_paused(db, account) is not None:
         return
-    room = await _room(db, account, at_most=at_most, has_limits=True)
-    if room.in_all == 0:
+    prospect = await _look_at(db, account, await overview.moment(db))
+    if prospect.is_closed:
         return
-    for posting_id in await rechecks.stale(db, room=room.by_provider, at_most=room.in_all):
+    for posting_id in await rechecks.stale(db, closed=prospect.closed, at_most=at_most):
         await recheck(db, posting_id, domain=domain, metrics=metrics)
 
 
-async def _room(db: Connection, account: str, *, at_most: int, has_limits: bool) -> Room:
-    uses = await limits.usage(db, account) if has_limits else []
-    return room_for(await limits.providers(db), uses, at_most=at_most)
+@dataclass(frozen=True, slots=True)
+class _Prospect:
+    """What limits an account now, and the providers that it can submit nothing to."""
+
+    meters: list[Meter]
+    closed: list[str]
+
+    @property
+    def is_closed(self) -> bool:
+        return any(is_full(meter) for meter in self.meters if meter.provider is None)
+
+
+async def _look_at(
+    db: Connection, account: str, now: datetime, *, has_rules: bool = True
+) -> _Prospect:
+    states = await provider_states.live(db)
+    meters: list[Meter] = []
+    if has_rules:
+        meters = await limits.meters(db, account, lambda name: rate_factor(states, name, now))
+    full = {meter.provider for meter in meters if is_full(meter)}
+    paused = {s.provider for s in states if paused_until(states, s.provider, account, now)}
+    return _Prospect(meters, [name for name in full | paused if name is not None])
+
+
+async def seconds_until_claimable(db: Connection, account: str) -> float | None:
+    """How long nothing can become claimable without a notification; None: for ever."""
+    paused = await limits.seconds_paused(db, account)
+    if paused is not None:
+        return paused
+    prospect = await _look_at(db, account, await overview.moment(db))
+    times = (
+        await limits.seconds_until_room(db, prospect.meters),
+        await deliveries.seconds_until_due(db),
+        await provider_states.seconds_until_change(db),
+    )
+    return min((time for time in times if time is not None), default=None)
 
 
 async def _sleep_seconds(db: Connection, account: str) -> float:
-    """How long nothing can become claimable without a notification."""
-    times = (
-        await limits.seconds_paused(db, account),
-        await limits.seconds_until_room(db, account),
-        await deliveries.seconds_until_due(db),
-    )
-    soonest = min((time for time in times if time is not None), default=_LONGEST_SLEEP_SECONDS)
+    soonest = await seconds_until_claimable(db, account)
+    if soonest is None:
+        return _LONGEST_SLEEP_SECONDS
     return min(max(soonest, _SHORTEST_SLEEP_SECONDS), _LONGEST_SLEEP_SECONDS)

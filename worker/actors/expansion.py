@@ -26,6 +26,7 @@ from worker.mail.preparation import fingerprint, message_id, prepare
 from worker.notices.footer import FooterWords, footer_words
 from worker.policy.admission import Action, RollFacts, rails
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome
+from worker.policy.turns import is_small, weight_of
 from worker.store import expansion, lists, postings
 from worker.store.database import CONFLICTS, borrowed, failed_query
 
@@ -81,12 +82,18 @@ async def _post_once(
         if posting_id is None:
             return _POSTED_BEFORE
         if awaits is None:
-            await expansion.deliver(db, posting_id)
+            await _deliver(db, posting_id, roll, office=office)
         topic = "delivery" if awaits is None else "decision"
         await db.execute("SELECT pg_notify('relais', $1)", topic)
     _tell(posting_id, address, roll, awaits=awaits, reasons=reasons)
     held = postings.held_because(awaits, reasons)
     return Verdict(ArrivalKind.POSTING, _OUTCOMES[awaits], held)
+
+
+async def _deliver(db: Connection, posting_id: int, roll: Roll, *, office: Office) -> None:
+    await expansion.deliver(
+        db, posting_id, is_small=is_small(roll.recipients), look_up=office.look_up_mx
+    )
 
 
 _OUTCOMES = {
@@ -151,8 +158,9 @@ async def release(
     reasons = await _rails(db, address, held.list_id, roll, held.approved)
     if reasons:
         return reasons
-    if await postings.release(db, held.posting_id, roll):
-        await expansion.deliver(db, held.posting_id)
+    within = address.definition.finish_within
+    if await postings.release(db, held.posting_id, roll, finish_within=within):
+        await _deliver(db, held.posting_id, roll, office=office)
         await db.execute("SELECT pg_notify('relais', 'delivery')")
         _tell(held.posting_id, address, roll, awaits=None, reasons=())
     return ()
@@ -186,6 +194,8 @@ def _new_posting(
         proof=proof,
         evidence=candidate.evidence,
         resend_doubtful=definition.in_doubt == "resend",
+        weight=weight_of(definition.priority),
+        finish_within=definition.finish_within,
     )
 
 

@@ -10,14 +10,26 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.actors.feedback import open_breakers
 from worker.policy.outcome import DeliveryResult
 from worker.policy.schedule import EXPIRES_AFTER
-from worker.store import authors, deliveries, leases, limits, postings
+from worker.store import (
+    authors,
+    deliveries,
+    leases,
+    limits,
+    postings,
+    provider_states,
+    returns,
+    turns,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
     from worker.actors.signals import Signals
+    from worker.policy.limit import Limit
     from worker.store.database import Reconnecting
     from worker.telemetry.metrics import Metrics
 
@@ -29,6 +41,7 @@ async def run_janitor(
     *,
     every: timedelta,
     in_doubt_after: timedelta,
+    failures: Mapping[str, Limit],
     signals: Signals,
     metrics: Metrics,
 ) -> None:
@@ -36,6 +49,7 @@ async def run_janitor(
     while not signals.stopping:
         try:
             await sweep(db, in_doubt_after=in_doubt_after, metrics=metrics)
+            await open_breakers(await db.connection(), failures)
             metrics.actor_succeeded("janitor")
         except db.lost as error:
             await db.drop()
@@ -54,14 +68,21 @@ async def sweep(db: Reconnecting, *, in_doubt_after: timedelta, metrics: Metrics
     for delivery_id in await deliveries.expire(connection, after=EXPIRES_AFTER):
         metrics.finished(DeliveryResult.EXPIRED)
         log.info("delivery.expired", delivery_id=delivery_id)
-    cancelled = await deliveries.cancel_stopped(connection, within=2 * EXPIRES_AFTER)
-    cancelled += await deliveries.cancel_suppressed(connection, within=2 * EXPIRES_AFTER)
-    metrics.finished(DeliveryResult.CANCELLED, len(cancelled))
     for posting_id in await postings.finish(connection):
         log.info("posting.finished", posting_id=posting_id)
+    for posting_id in await postings.end_late(connection):
+        log.warning("posting.ended", posting_id=posting_id, why="finish_by")
+    cancelled = await deliveries.cancel_stopped(connection, within=2 * EXPIRES_AFTER)
+    cancelled += await provider_states.cancel_refused(connection)
+    cancelled += await deliveries.cancel_suppressed(connection, within=2 * EXPIRES_AFTER)
+    metrics.finished(DeliveryResult.CANCELLED, len(cancelled))
+    await returns.reopen(connection)
+    await turns.take_part_late(connection)
+    await turns.forget_finished(connection)
     await limits.forget_bins(connection)
     await leases.forget_dead(connection)
     await authors.forget_old(connection)
+    await provider_states.forget(connection)
 
 
 async def run_heartbeat(

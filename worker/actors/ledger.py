@@ -21,7 +21,7 @@ from worker.store import deliveries
 
 if TYPE_CHECKING:
     from worker.store.database import Reconnecting
-    from worker.store.deliveries import Settlement
+    from worker.store.deliveries import ClaimKey, Settlement
 
 log = structlog.get_logger()
 
@@ -36,19 +36,19 @@ class Ledger:
     def __init__(self, db: Reconnecting, worker_id: str) -> None:
         self._db = db
         self._worker_id = worker_id
-        self._marks: dict[int, asyncio.Future[bool]] = {}
+        self._marks: dict[ClaimKey, asyncio.Future[bool]] = {}
         self._settlements: list[Settlement] = []
         self._work = asyncio.Event()
         self._closed = False
 
-    async def mark(self, delivery_id: int) -> bool:
-        """Record durably that the dot of *delivery_id* is about to be sent.
+    async def mark(self, claim: ClaimKey) -> bool:
+        """Record durably that the dot of *claim* is about to be sent.
 
         False: the delivery is not ours any more. StoreLost: nobody knows; in
         both cases there must be no dot.
         """
         marked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._marks[delivery_id] = marked
+        self._marks[claim] = marked
         self._work.set()
         return await marked
 
@@ -85,11 +85,11 @@ class Ledger:
             log.warning("ledger.interrupted", settlements=len(self._settlements), why=repr(error))
             await asyncio.sleep(_RETRY_SECONDS)  # The database is away; the loop is not.
             return
-        for delivery_id, waiting in marks.items():
+        for claim, waiting in marks.items():
             if not waiting.done():
-                waiting.set_result(delivery_id in marked)
+                waiting.set_result(claim in marked)
 
-    def _fail(self, marks: dict[int, asyncio.Future[bool]], error: BaseException) -> None:
+    def _fail(self, marks: dict[ClaimKey, asyncio.Future[bool]], error: BaseException) -> None:
         for waiting in marks.values():
             if not waiting.done():
                 waiting.set_exception(StoreLost(f"the mark may be committed or not: {error!r}"))

@@ -58,6 +58,12 @@ class Mailbox(Generic[T]):
             self._emptied.set()
         return item
 
+    def empty(self) -> list[T]:
+        """Return what nobody has taken. Never waits."""
+        left, self._items = list(self._items), deque()
+        self._emptied.set()
+        return left
+
     def end(self) -> None:
         """Wake everybody: nothing more will be put here."""
         self._closed = True
@@ -67,5 +73,4 @@ class Mailbox(Generic[T]):
     def close(self) -> list[T]:
         """End it, and return what nobody has taken. Never waits."""
         self.end()
-        left, self._items = list(self._items), deque()
-        return left
+        return self.empty()

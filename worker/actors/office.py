@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.actors.feedback import Rulebook
 from worker.policy.outcome import ArrivalKind
 from worker.store import arrivals
 from worker.store.database import borrowed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from worker.config import Mailbox, Site
     from worker.lookup.dns import Lookup
     from worker.mail.return_address import Tokens
+    from worker.policy.limit import Limit
     from worker.policy.outcome import ArrivalOutcome
     from worker.store.arrivals import Arrival
     from worker.store.database import Connection, Pool
@@ -34,6 +38,9 @@ class Office:
     tokens: Tokens
     metrics: Metrics
     lookup: Lookup
+    look_up_mx: bool  # Whether copies wait until it is known whose a domain is.
+    rulebook: Rulebook = field(default_factory=Rulebook)
+    failures: Mapping[str, Limit] = field(default_factory=dict)  # By account: its breaker.
 
 
 @dataclass(frozen=True, slots=True)

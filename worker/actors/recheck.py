@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 
 from worker.errors import QueryFailed
-from worker.policy.admission import MODERATE_WITHIN, Reason, has_shrunk
+from worker.policy.admission import Reason, has_shrunk
 from worker.policy.expansion import ListAddress
 from worker.policy.outcome import DeliveryResult
 from worker.store import expansion, lists, rechecks
@@ -30,8 +30,6 @@ log = structlog.get_logger()
 # Claims of the account wait meanwhile.
 _QUERY_PATIENCE = timedelta(seconds=20)
 _QUERY_RETRY = timedelta(minutes=5)
-# Whoever decides makes them due again, and who does not lets them end.
-_WHILE_HELD = MODERATE_WITHIN + timedelta(hours=1)
 
 
 async def recheck(db: Connection, posting_id: int, *, domain: str, metrics: Metrics) -> None:
@@ -46,9 +44,6 @@ async def recheck(db: Connection, posting_id: int, *, domain: str, metrics: Metr
 
 
 async def _recheck(db: Connection, stale: StalePosting, *, domain: str, metrics: Metrics) -> None:
-    if not stale.is_open:
-        await rechecks.postpone(db, stale.posting_id, _WHILE_HELD)
-        return
     try:
         async with db.transaction():
             roll = await _judge(db, stale, domain=domain)
@@ -62,7 +57,6 @@ async def _recheck(db: Connection, stale: StalePosting, *, domain: str, metrics:
     has_lost = waiting > 0 and (is_broken or has_shrunk(waiting, waiting - lost))
     if has_lost and Reason.LOST_UNDER_WAY not in stale.approved:
         await rechecks.hold(db, stale.posting_id, Reason.LOST_UNDER_WAY.value)
-        await rechecks.postpone(db, stale.posting_id, _WHILE_HELD)
         log.warning("posting.held", posting_id=stale.posting_id, waiting=waiting, lost=lost)
         return
     cancelled = await rechecks.apply(db, stale.posting_id, approved=Reason.LOST_UNDER_WAY.value)

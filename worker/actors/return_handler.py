@@ -4,33 +4,50 @@ A report is believed if it names a delivery by something that only its copy
 carried: the return address it was sent to, the reference in the returned part,
 or the Message-ID together with the recipient. Anything else is counted and
 changes nothing: everybody can write a report.
+
+What a report means is for the rules (worker/policy/feedback.py): a copy that was
+refused for rate or policy leaves again. A report of a delay is a signal about
+the provider, once per copy, and changes nothing else.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.actors.feedback import Heard, act, open_breakers, tell
 from worker.errors import StoreLost
 from worker.mail.dsn import Kind, read_return
 from worker.mail.envelope import envelope_recipients
 from worker.mail.header import read_message
 from worker.mail.return_address import Purpose, read_service_address
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome, DeliveryResult
-from worker.store import arrivals, deliveries
+from worker.store import arrivals, deliveries, returns
 from worker.store.database import borrowed
 
 if TYPE_CHECKING:
+    from worker.actors.feedback import Felt
     from worker.actors.office import Office
     from worker.actors.signals import Signals
     from worker.mail.dsn import RecipientReport, Return
     from worker.store.arrivals import Arrival
     from worker.store.database import Connection
+    from worker.store.returns import Returned
 
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What a return was, what became of it, and what was felt by it."""
+
+    kind: ArrivalKind
+    outcome: ArrivalOutcome
+    felt: Felt | None = None
 
 
 async def run_return_handler(office: Office, *, signals: Signals) -> None:
@@ -40,6 +57,7 @@ async def run_return_handler(office: Office, *, signals: Signals) -> None:
         try:
             if arrival is None:
                 async with borrowed(office.pool) as db:
+                    await office.rulebook.refresh(db)
                     arrival = await arrivals.claim(db, "sorted", office.worker_id)
                 office.metrics.actor_succeeded("return_handler")
             if arrival is None:
@@ -59,17 +77,30 @@ async def handle_return(arrival: Arrival, *, office: Office) -> None:
         await _settle_crashing(arrival, office=office)
         return
     found = read_return(arrival.raw)
-    async with borrowed(office.pool) as db, db.transaction():
-        named = await _delivery_named(db, arrival, found, office=office)
-        kind, outcome = await _act(db, found, named, office=office)
-        await arrivals.settle(db, arrival, office.worker_id, kind=kind, outcome=outcome)
-    office.metrics.received(kind)
+    async with borrowed(office.pool) as db:
+        async with db.transaction():
+            named = await _delivery_named(db, arrival, found, office=office)
+            done = await _act(db, found, named, office=office)
+            await arrivals.settle(
+                db, arrival, office.worker_id, kind=done.kind, outcome=done.outcome
+            )
+        if done.outcome is ArrivalOutcome.BOUNCED:
+            await open_breakers(db, office.failures)
+    _tell(arrival, done, named, office=office)
+
+
+def _tell(arrival: Arrival, done: _Settled, named: int | None, *, office: Office) -> None:
+    office.metrics.received(done.kind)
+    if done.felt is not None:
+        tell(done.felt, metrics=office.metrics)
     log.info(
         "return.settled",
         arrival_id=arrival.arrival_id,
-        kind=kind.value,
-        outcome=outcome.value,
+        kind=done.kind.value,
+        outcome=done.outcome.value,
         delivery_id=named,
+        verdict=done.felt.heard.verdict.action.value if done.felt else None,
+        rule_id=done.felt.heard.verdict.rule_id if done.felt else None,
     )
 
 
@@ -120,33 +151,78 @@ def _return_tokens(arrival: Arrival, *, office: Office) -> list[str]:
 
 async def _act(
     db: Connection, found: Return | None, delivery_id: int | None, *, office: Office
-) -> tuple[ArrivalKind, ArrivalOutcome]:
+) -> _Settled:
     """Do what the return asks for; say what it was and what became of it."""
     if found is None:
         # Not a report, but it came to a return address: the copy had arrived.
         if delivery_id is not None:
             await deliveries.confirm(db, delivery_id)
-        return ArrivalKind.AUTOMATIC, ArrivalOutcome.DROPPED_AUTOMATIC
+        return _Settled(ArrivalKind.AUTOMATIC, ArrivalOutcome.DROPPED_AUTOMATIC)
     if found.kind is Kind.COMPLAINT:
-        return ArrivalKind.COMPLAINT, ArrivalOutcome.UNMATCHED_REPORT
+        return _Settled(ArrivalKind.COMPLAINT, ArrivalOutcome.UNMATCHED_REPORT)
     if delivery_id is None:
-        return ArrivalKind.REPORT, ArrivalOutcome.UNMATCHED_REPORT
+        return _Settled(ArrivalKind.REPORT, ArrivalOutcome.UNMATCHED_REPORT)
+    copy = await returns.open_for_report(db, delivery_id)
     failed = [report for report in found.recipients if report.action == "failed"]
     if found.kind is not Kind.REPORT or not failed:
-        return ArrivalKind.REPORT, ArrivalOutcome.DELAYED
-    await _bounce(db, delivery_id, failed[0], office=office)
-    return ArrivalKind.REPORT, ArrivalOutcome.BOUNCED
+        delayed = [report for report in found.recipients if report.action == "delayed"]
+        felt = await _heed_delay(db, copy, delayed[0], office=office) if delayed else None
+        return _Settled(ArrivalKind.REPORT, ArrivalOutcome.DELAYED, felt)
+    if copy is None:  # An earlier report has said it.
+        return _Settled(ArrivalKind.REPORT, ArrivalOutcome.BOUNCED)
+    return await _take_back(db, copy, failed[0], office=office)
 
 
-async def _bounce(
-    db: Connection, delivery_id: int, report: RecipientReport, *, office: Office
-) -> None:
-    provider = await deliveries.bounce(
-        db, delivery_id, status=_kept(report.status), diagnostic=_kept(report.diagnostic)
+def _heard(copy: Returned, report: RecipientReport, *, office: Office) -> Heard:
+    text = _kept(report.diagnostic)
+    verdict = office.rulebook.verdict(text, provider=copy.provider, status=report.status)
+    return Heard(
+        copy.delivery_id,
+        copy.provider,
+        copy.account,
+        copy.posting_id,
+        verdict,
+        text or report.status,
+        returned=copy.returned,
     )
-    if provider is not None:
-        office.metrics.bounced(report.status)
-        office.metrics.finished(DeliveryResult.BOUNCED)
+
+
+async def _heed_delay(
+    db: Connection, copy: Returned | None, report: RecipientReport, *, office: Office
+) -> Felt | None:
+    """Take a delay as a signal of the provider; once, since anybody may repeat a report."""
+    if copy is None or copy.is_told:
+        return None
+    heard = _heard(copy, report, office=office)
+    if not heard.verdict.concerns_us:
+        return None
+    felt = await act(db, heard)
+    await returns.note(db, copy.delivery_id, heard.verdict.action)
+    return felt
+
+
+async def _take_back(
+    db: Connection, copy: Returned, report: RecipientReport, *, office: Office
+) -> _Settled:
+    """Queue the copy again if the refusal was not about it or the person; else it has bounced."""
+    heard = _heard(copy, report, office=office)
+    felt = await act(db, heard)
+    if felt.reaction.requeue and await returns.requeue(
+        db,
+        copy.delivery_id,
+        due_at=felt.due_at,
+        verdict=heard.verdict.action,
+        status=_kept(report.status),
+        reply=heard.text,
+    ):
+        return _Settled(ArrivalKind.REPORT, ArrivalOutcome.REQUEUED, felt)
+    await deliveries.bounce(
+        db, copy.delivery_id, status=_kept(report.status), diagnostic=heard.text
+    )
+    await returns.note(db, copy.delivery_id, heard.verdict.action)
+    office.metrics.bounced(report.status)
+    office.metrics.finished(DeliveryResult.BOUNCED)
+    return _Settled(ArrivalKind.REPORT, ArrivalOutcome.BOUNCED, felt)
 
 
 def _kept(text: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 CHANNEL = "relais"
-TOPICS = ("arrival", "report", "delivery", "decision")
+TOPICS = ("arrival", "report", "delivery", "decision", "limit", "domain")
 _RETRY_SECONDS = 2.0
 
 
@@ -31,6 +31,7 @@ class Signals:
         self.stopped = asyncio.Event()
         self._topics = {topic: asyncio.Event() for topic in TOPICS}
         self._at_stop: list[Callable[[], object]] = []
+        self._at: dict[str, list[Callable[[], object]]] = {topic: [] for topic in TOPICS}
 
     @property
     def stopping(self) -> bool:
@@ -49,11 +50,17 @@ class Signals:
         """Have *call* called at the stop, to end a wait that is not for a topic."""
         self._at_stop.append(call)
 
+    def at(self, topic: str, call: Callable[[], object]) -> None:
+        """Have *call* called whenever *topic* is told."""
+        self._at[topic].append(call)
+
     def tell(self, topic: str) -> None:
         """Wake whoever waits for *topic*; an unknown one wakes nobody."""
         event = self._topics.get(topic)
         if event is not None:
             event.set()
+            for call in self._at[topic]:
+                call()
 
     async def wait(self, topic: str, seconds: float) -> None:
         """Wait for *topic*, for *seconds*, or for the stop, whichever is first."""

@@ -16,6 +16,7 @@ import structlog
 
 from worker.errors import ProviderSilent, StoreLost
 from worker.mail.reply import Disposition, Reply
+from worker.policy.feedback import refusal_delay
 from worker.policy.outcome import DeliveryOutcome, DeliveryResult
 from worker.policy.schedule import is_expired, retry_delay
 from worker.store.deliveries import DeliveryState, Settlement
@@ -101,7 +102,7 @@ async def _submit(
         reply = await session.submit(
             copy.envelope,
             copy.body,
-            mark=partial(ledger.mark, claim.delivery_id),
+            mark=partial(ledger.mark, claim.key),
             following=following.envelope if following else None,
         )
     except ProviderSilent as silence:
@@ -124,17 +125,34 @@ async def _submit(
 
 def _settle(claim: Claim, reply: Reply, *, desk: Desk, ledger: Ledger) -> None:
     delay: timedelta | None = None
+    heard = None
+    if reply.disposition is not Disposition.HANDED_OVER:
+        heard = desk.feedback.read(claim, reply)
+        desk.feedback.bring(heard)
     match reply.disposition:
         case Disposition.HANDED_OVER:
             state, outcome = DeliveryState.HANDED_OVER, DeliveryOutcome.HANDED_OVER
-        case Disposition.REFUSED:
+        case Disposition.REFUSED if heard is None or not heard.goes_back:
             state, outcome = DeliveryState.REFUSED, DeliveryOutcome.REFUSED
         case _ if is_expired(claim.tried_for):
             state, outcome = DeliveryState.EXPIRED, DeliveryOutcome.REFUSED
         case _:
             state, outcome = DeliveryState.DEFERRED, DeliveryOutcome.DEFERRED
             delay = retry_delay(claim.attempts, desk.chance)
-    ledger.settle(Settlement(claim.delivery_id, state, reply.code, str(reply), delay))
+            if heard is not None and heard.goes_back:
+                delay = max(delay, refusal_delay(heard.verdict))
+    verdict = heard.verdict.action.value if heard else None
+    ledger.settle(
+        Settlement(
+            claim.key,
+            state,
+            reply.code,
+            str(reply),
+            delay,
+            verdict=verdict,
+            is_returned=state is DeliveryState.DEFERRED and heard is not None and heard.goes_back,
+        )
+    )
     desk.metrics.attempted(outcome)
     if state is not DeliveryState.DEFERRED:
         desk.metrics.finished(DeliveryResult(state.value))
@@ -147,18 +165,19 @@ def _settle(claim: Claim, reply: Reply, *, desk: Desk, ledger: Ledger) -> None:
         stage=reply.stage.value,
         code=reply.code,
         text=reply.text if state is not DeliveryState.HANDED_OVER else None,
+        verdict=verdict,
     )
 
 
 def _settle_silence(claim: Claim, silence: ProviderSilent, *, desk: Desk, ledger: Ledger) -> None:
     if silence.in_doubt:
-        settlement = Settlement(claim.delivery_id, DeliveryState.IN_DOUBT, reply=silence.why)
+        settlement = Settlement(claim.key, DeliveryState.IN_DOUBT, reply=silence.why)
         outcome = DeliveryOutcome.IN_DOUBT
     else:
         # Safe to try again, but not at once: a host that always hangs up on
         # this copy must not be dialled in a loop.
         settlement = Settlement(
-            claim.delivery_id,
+            claim.key,
             DeliveryState.DEFERRED,
             reply=silence.why,
             delay=timedelta(minutes=min(claim.attempts, 15)),
@@ -176,5 +195,5 @@ def _settle_silence(claim: Claim, silence: ProviderSilent, *, desk: Desk, ledger
 
 
 def _put_back(claim: Claim, *, desk: Desk, ledger: Ledger) -> None:
-    ledger.settle(Settlement(claim.delivery_id, DeliveryState.QUEUED))
+    ledger.settle(Settlement(claim.key, DeliveryState.QUEUED))
     desk.metrics.attempted(DeliveryOutcome.PUT_BACK)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from prometheus_client import (
@@ -22,6 +23,7 @@ from prometheus_client import (
 )
 
 from worker import __version__
+from worker.policy.feedback import Action
 from worker.policy.outcome import (
     ArrivalKind,
     ArrivalOutcome,
@@ -33,8 +35,9 @@ from worker.policy.outcome import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
-    from worker.policy.room import Use
+    from worker.policy.limit import Use
 
 Actor = Literal[
     "fetcher",
@@ -44,6 +47,7 @@ Actor = Literal[
     "submitter",
     "return_handler",
     "janitor",
+    "surveyor",
     "heartbeat",
     "web",
 ]
@@ -62,6 +66,24 @@ _SUBJECTS = (
     "content",
     "policy",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to be expected of a provider."""
+
+    waits: bool
+    finish_at: datetime | None  # None: nothing waits, or its end is not in sight.
+    oldest_at: datetime | None
+    rate_factor: float
+    is_paused: bool
+
+    @property
+    def drained(self) -> float:
+        """When all that waits is gone, as a metric has it."""
+        if not self.waits:
+            return 0.0
+        return math.inf if self.finish_at is None else self.finish_at.timestamp()
 
 
 class Metrics:
@@ -95,6 +117,12 @@ class Metrics:
         self._unsubscribes = self._counter(
             "unsubscribes", "People who left a list or all.", "method", OptOutMethod
         )
+        self._feedback = Counter(
+            "relais_feedback",
+            "Replies and reports, by what they mean for a provider.",
+            ["provider", "action"],
+            registry=self.registry,
+        )
 
     def _connections(self) -> None:
         self._imap_connected = self._gauge(
@@ -125,6 +153,22 @@ class Metrics:
         )
         self._used = self._gauge(
             "provider_used_messages", "Marks and claims that count against it.", "provider"
+        )
+        self._drained = self._gauge(
+            "provider_drain_timestamp_seconds",
+            "When all that waits now has left, by the plan; 0 if nothing does, +Inf if never.",
+            "provider",
+        )
+        self._oldest = self._gauge(
+            "deliveries_oldest_timestamp_seconds",
+            "When the oldest posting that waits was accepted; 0 if none does.",
+            "provider",
+        )
+        self._factor = self._gauge(
+            "provider_rate_factor", "What part of its limits it gets now.", "provider"
+        )
+        self._suspended = self._gauge(
+            "provider_suspended", "1 while nothing leaves for the provider.", "provider"
         )
 
     def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Counter:
@@ -158,6 +202,16 @@ class Metrics:
         subject = rest.partition(".")[0]
         known = subject in {str(number) for number in range(len(_SUBJECTS))}
         self._bounces.labels(_SUBJECTS[int(subject)] if known else "other").inc()
+
+    def know_providers(self, providers: Iterable[str]) -> None:
+        """Have the counters of all providers from the start."""
+        for provider in providers:
+            for action in Action:
+                self._feedback.labels(provider, action.value)
+
+    def fed_back(self, provider: str, action: Action) -> None:
+        """Count what a reply or a report meant."""
+        self._feedback.labels(provider, action.value).inc()
 
     def unsubscribed(self, method: OptOutMethod) -> None:
         """Count a person who left."""
@@ -206,10 +260,23 @@ class Metrics:
             self._limit.labels(provider).set(found.limit.amount if found else math.inf)
             self._used.labels(provider).set(found.spent + found.claimed if found else 0)
 
+    def set_outlook(self, outlooks: Mapping[str, Outlook]) -> None:
+        """Show when each provider's queue will be gone, and what holds it up."""
+        for gauge in (self._drained, self._oldest, self._factor, self._suspended):
+            gauge.clear()
+        for provider, outlook in outlooks.items():
+            oldest = outlook.oldest_at.timestamp() if outlook.oldest_at else 0
+            self._drained.labels(provider).set(outlook.drained)
+            self._oldest.labels(provider).set(oldest)
+            self._factor.labels(provider).set(outlook.rate_factor)
+            self._suspended.labels(provider).set(outlook.is_paused)
+
     def forget_facts(self) -> None:
         """Show nothing of the database: what was read before may be wrong by now."""
-        for gauge in (self._pending, self._limit, self._used):
-            gauge.clear()
+        self._pending.clear()
+        self._limit.clear()
+        self._used.clear()
+        self.set_outlook({})
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
