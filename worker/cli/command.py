@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli import limits, lists, mailbox, members, migrate, postings, preview, queue, run, who
+from worker.cli import (
+    limits,
+    lists,
+    mailbox,
+    members,
+    migrate,
+    postings,
+    preview,
+    provider,
+    queue,
+    run,
+    who,
+)
+from worker.cli.watch import WatchedCommand
 
 relais = typer.Typer(
     name="relais",
@@ -23,8 +36,9 @@ relais.command("list")(lists.show_list)
 relais.command("preview")(preview.preview)
 relais.command("postings")(postings.show_postings)
 relais.add_typer(postings.verbs, name="posting")
-relais.command("queue")(queue.show_queue)
+relais.command("queue", cls=WatchedCommand)(queue.show_queue)
 relais.command("who")(who.show_who)
 relais.add_typer(limits.verbs, name="limits")
+relais.add_typer(provider.verbs, name="provider")
 relais.add_typer(mailbox.verbs, name="mailbox")
 relais.add_typer(members.verbs, name="members")

@@ -121,6 +121,9 @@ def show_list(
                     "lang": definition.lang,
                     "notify_above": definition.notify_above,
                     "in_doubt": definition.in_doubt,
+                    "priority": definition.priority,
+                    "finish_within_seconds": definition.finish_within
+                    and int(definition.finish_within.total_seconds()),
                     "owner": definition.owner,
                     "recipients": facts.recipients,
                     "suppressed": facts.suppressed,
@@ -151,6 +154,8 @@ def _rules(definition: Definition, config: Config) -> dict[str, str]:
         "At most": f"{counted(definition.max_recipients, 'recipient')},"
         f" {octets(definition.max_size)}",
         **({"Footer": definition.footer} if definition.footer else {}),
+        "Turns": f"{definition.priority} priority"
+        + (f"; ended after {definition.finish_within}" if definition.finish_within else ""),
         "Leaving": _LEAVING[definition.unsubscribe],
         "In doubt": _IN_DOUBT[definition.in_doubt],
         "Owner": definition.owner or f"{config.site.help_address} (the site's help address)",

@@ -1,57 +1,51 @@
 """``relais mailbox`` and ``relais mailbox resume``."""
 
 import asyncio
-from typing import Annotated
-
-import typer
 
 from worker.cli.reading import reading, writing
-from worker.cli.show import print_json, print_table
+from worker.cli.show import Rows, print_json
 from worker.cli.verb import (
-    USAGE,
     ConfigOption,
     JsonOption,
+    Listing,
+    ReasonOption,
     VerbError,
     find_config,
     operator,
-    refuse_options_before,
+    reason_given,
+    showing,
     told,
 )
 from worker.config import Config
 from worker.store import arrivals, audit
 from worker.store.arrivals import MailboxFolder
 
-verbs = typer.Typer(help="Show the mailbox, or take from it again.", invoke_without_command=True)
+
+def _look(config: Config) -> Listing:
+    folders = asyncio.run(_read(config))
+    table = Rows(
+        ("account", "folder", "last seen", "state"),
+        [
+            (f.account, f.folder, f"{f.seen_at.astimezone():%Y-%m-%d %H:%M}", _state(f))
+            for f in folders
+        ],
+    )
+    return Listing(
+        {"folders": [_answer(folder) for folder in folders]},
+        [table if folders else "No mailbox has been read yet."],
+    )
 
 
-@verbs.callback()
-def show_mailbox(
-    context: typer.Context, *, config_file: ConfigOption = None, as_json: JsonOption = False
-) -> None:
-    """Show each folder that is read, and whether messages are taken from it."""
-    refuse_options_before(context, config_file, as_json)
-    if context.invoked_subcommand is not None:
-        return
-    with told(as_json=as_json):
-        folders = asyncio.run(_read(find_config(config_file)))
-        if as_json:
-            print_json({"folders": [_answer(folder) for folder in folders]})
-        elif folders:
-            print_table(
-                ("account", "folder", "last seen", "state"),
-                [
-                    (f.account, f.folder, f"{f.seen_at.astimezone():%Y-%m-%d %H:%M}", _state(f))
-                    for f in folders
-                ],
-            )
-        else:
-            print("No mailbox has been read yet.")
+verbs = showing(
+    "Show each folder that is read, and whether messages are taken from it; or take them again.",
+    _look,
+)
 
 
 @verbs.command()
 def resume(
     *,
-    reason: Annotated[str, typer.Option("--reason", metavar="R", help="Why; it is kept.")],
+    reason: ReasonOption,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,9 +55,8 @@ def resume(
     known and does not go out again, and what is older than a week is held.
     """
     with told(as_json=as_json):
-        if not reason.strip():
-            raise VerbError("--reason must say why", code=USAGE)
-        resumed = asyncio.run(_resume(find_config(config_file), reason.strip()))
+        why = reason_given(reason)
+        resumed = asyncio.run(_resume(find_config(config_file), why))
         if not resumed:
             raise VerbError("nothing is halted")
         if as_json:

@@ -1,4 +1,4 @@
-"""``relais postings`` and ``relais posting show|approve|refuse``."""
+"""``relais postings`` and ``relais posting show|approve|refuse|finish-by``."""
 
 import asyncio
 from dataclasses import asdict
@@ -7,13 +7,24 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.moments import read_moment, to_come
 from worker.cli.reading import reading, writing
 from worker.cli.show import age, counted, print_facts, print_json, print_table, when
-from worker.cli.traffic import Traffic, read_traffic
-from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, operator, told
+from worker.cli.verb import (
+    ConfigOption,
+    JsonOption,
+    ReasonOption,
+    VerbError,
+    find_config,
+    operator,
+    reason_given,
+    told,
+)
 from worker.config import Config
-from worker.store import decisions, postings
+from worker.policy.situation import Situation
+from worker.store import audit, decisions, overview, postings
 from worker.store.postings import PostingSummary
+from worker.store.situation import read_situation
 
 verbs = typer.Typer(help="Look at one posting, or decide about it.", no_args_is_help=True)
 
@@ -31,8 +42,8 @@ def show_postings(
     """Show the newest postings, and how far each has come."""
     with told(as_json=as_json):
         config = find_config(config_file)
-        summaries, traffic = asyncio.run(_read(config, at_most=last))
-        finish = _finish_times(summaries, traffic)
+        summaries, situation = asyncio.run(_read(config, at_most=last))
+        finish = _finish_times(summaries, situation)
         if as_json:
             answers = [_answer(summary, config, finish) for summary in summaries]
             print_json({"postings": answers})
@@ -45,9 +56,9 @@ def show_postings(
                         s.address,
                         s.subject,
                         s.state,
-                        f"{age(s.accepted_at, traffic.now)} ago",
+                        f"{age(s.accepted_at, situation.now)} ago",
                         f"{s.handed_over}/{s.recipients}",
-                        when(finish[s.posting], traffic.now) if s.waiting else "",
+                        when(finish[s.posting], situation.now) if s.waiting else "",
                     )
                     for s in summaries
                 ],
@@ -66,21 +77,21 @@ def show_posting(
     """Show one posting and what became of its deliveries."""
     with told(as_json=as_json):
         config = find_config(config_file)
-        summaries, traffic = asyncio.run(_read(config, at_most=1, number=number))
+        summaries, situation = asyncio.run(_read(config, at_most=1, number=number))
         if not summaries:
             raise VerbError(f"there is no posting {number}")
-        finish = _finish_times(summaries, traffic)
+        finish = _finish_times(summaries, situation)
         if as_json:
             print_json(_answer(summaries[0], config, finish))
         else:
-            _print_posting(summaries[0], config, finish[number], traffic.now)
+            _print_posting(summaries[0], config, finish[number], situation.now)
 
 
 @verbs.command("approve")
 def approve_posting(
     number: Number,
     *,
-    reason: Annotated[str, typer.Option("--reason", metavar="R", help="Why; it is kept.")],
+    reason: ReasonOption,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -106,10 +117,57 @@ def refuse_posting(
         _say(number, "refused", as_json=as_json)
 
 
+@verbs.command("finish-by")
+def finish_by(
+    number: Number,
+    moment: Annotated[
+        str, typer.Argument(metavar="WHEN", help="As in '2026-11-27 08:00'; or none.")
+    ],
+    *,
+    reason: ReasonOption,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel at WHEN what has not left of a posting by then; with none, nothing is cancelled."""
+    with told(as_json=as_json):
+        end = None if moment == "none" else read_moment(moment)
+        why, config = reason_given(reason), find_config(config_file)
+        before, now = asyncio.run(_set_deadline(config, number, end, reason=why))
+        if as_json:
+            print_json({"posting": number, "finish_by": end, "before": before})
+            return
+        said = "has no end" if end is None else f"what has not left {_by(end, now)} is cancelled"
+        print(f"posting {number}: {said}  (before: {_by(before, now) or 'no end'})")
+        again = f"{before.astimezone().isoformat(timespec='seconds')}" if before else "none"
+        print(f"Undo: relais posting finish-by {number} {again} --reason ...")
+
+
+def _by(moment: datetime | None, now: datetime) -> str:
+    return f"by {when(moment, now)}" if moment else ""
+
+
+async def _set_deadline(
+    config: Config, number: int, end: datetime | None, *, reason: str
+) -> tuple[datetime | None, datetime]:
+    """Set when a posting ends; return what was set before, and what time it is."""
+    async with writing(config.database) as db:
+        now = await overview.moment(db)
+        if end is not None:
+            to_come(end, now)
+        before = await postings.deadline(db, number)
+        if before is None:
+            raise VerbError(f"there is no posting {number}")
+        if before.state not in ("open", "held"):
+            raise VerbError(f"nothing of posting {number} waits: it is {before.state}")
+        await postings.set_deadline(db, number, end)
+        told_end = end.isoformat(timespec="seconds") if end else "none"
+        what = f"posting {number} finish-by = {told_end}"
+        await audit.record(db, who=operator(), what=what, reason=reason)
+    return before.finish_by, now
+
+
 def _decide(config: Config, number: int, *, yes: bool, reason: str) -> None:
-    if not reason.strip():
-        raise VerbError("--reason must say why", code=USAGE)
-    state = asyncio.run(_decided(config, number, yes=yes, reason=reason.strip()))
+    state = asyncio.run(_decided(config, number, yes=yes, reason=reason_given(reason)))
     if state is None:
         raise VerbError(f"there is no posting {number}")
     if state != "held":
@@ -158,6 +216,8 @@ def _print_posting(
     if posting.waiting:
         facts["Waiting"] = f"{posting.waiting}, {posting.deferred} of them deferred"
         facts["Finished"] = when(finish_at, now)
+    if posting.finish_by is not None and posting.state in ("open", "held"):
+        facts["Finish by"] = f"{when(posting.finish_by, now)}; what is left then is cancelled"
     if posting.in_doubt:
         facts["In doubt"] = str(posting.in_doubt)
     print_facts(facts)
@@ -173,13 +233,15 @@ def _answer(
     }
 
 
-def _finish_times(summaries: list[PostingSummary], traffic: Traffic) -> dict[int, datetime | None]:
+def _finish_times(
+    summaries: list[PostingSummary], situation: Situation
+) -> dict[int, datetime | None]:
     """Return when each posting's last delivery leaves, or when it has left."""
-    plan = traffic.plan()
+    plan = situation.plan()
     return {
         summary.posting: summary.finished_at
-        or plan.finish_at(
-            traffic.places(part for part in traffic.parts if part.posting == summary.posting)
+        or situation.finish_at(
+            plan, (part for part in situation.parts if part.posting == summary.posting)
         )
         for summary in summaries
     }
@@ -187,7 +249,7 @@ def _finish_times(summaries: list[PostingSummary], traffic: Traffic) -> dict[int
 
 async def _read(
     config: Config, *, at_most: int, number: int | None = None
-) -> tuple[list[PostingSummary], Traffic]:
+) -> tuple[list[PostingSummary], Situation]:
     async with reading(config.database) as db:
         summaries = await postings.summaries(db, at_most=at_most, posting_id=number)
-        return summaries, await read_traffic(db, config)
+        return summaries, await read_situation(db, [a.name for a in config.accounts])

@@ -1,7 +1,6 @@
 """``relais preview``: who would get a message now, who would not and why, and when."""
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated
@@ -14,17 +13,18 @@ from worker.cli.reading import reading
 from worker.cli.rights import Rights, in_words, read_rights, too_large, with_rails
 from worker.cli.show import counted, print_facts, print_json, print_table, visible, when
 from worker.cli.size import octets, read_size
-from worker.cli.traffic import Traffic, read_traffic
 from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, told
 from worker.config import Config
 from worker.mail.address import addresses_in
 from worker.policy.admission import Reason, RollFacts, rails
 from worker.policy.expansion import ListAddress
-from worker.policy.plan import Place
+from worker.policy.situation import Situation
+from worker.policy.turns import NEWCOMER, QueueKey, weight_of
 from worker.store import expansion, overview, postings
 from worker.store.database import failed_query
 from worker.store.expansion import Roll, Verdict
 from worker.store.members import member_file_date
+from worker.store.situation import read_situation
 
 _QUERY_PATIENCE = timedelta(seconds=60)  # The mediator's: what is too slow here is so there.
 _ROWS = 10_000  # More than these nobody reads; the counts are of all.
@@ -60,6 +60,15 @@ _LEFT = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Finish:
+    """When each provider, and all of them, would be finished."""
+
+    by_provider: dict[str, datetime | None]
+    at: datetime | None
+    is_cut: bool  # Some would not have left by the list's finish_within.
+
+
+@dataclass(frozen=True, slots=True)
 class _Preview:
     """What a message to *address* would do now."""
 
@@ -71,8 +80,7 @@ class _Preview:
     rails: tuple[Reason, ...]
     listed_last: int | None
     by_provider: dict[str, int]
-    finish: dict[str, datetime | None]
-    finish_at: datetime | None
+    finish: _Finish
     verdicts: list[Verdict]
     now: datetime
     member_file: date | None  # Of which day the imported file of members is.
@@ -140,7 +148,7 @@ async def _read(config: Config, question: _Question) -> _Preview:
     async with reading(config.database) as db:
         found = await find_list(db, config, question.address)
         list_id = await overview.list_number(db, found)
-        traffic = await read_traffic(db, config)
+        situation = await read_situation(db, [a.name for a in config.accounts])
         member_file = await member_file_date(db)
         try:
             rights = None
@@ -166,7 +174,6 @@ async def _read(config: Config, question: _Question) -> _Preview:
                 db, list_id=list_id, domain=config.site.domain, at_most=_ROWS
             )
     allowed = found.definition.max_recipients
-    finish, finish_at = _finish(traffic, by_provider)
     return _Preview(
         address=found,
         full=f"{found.local_part}@{config.site.domain}",
@@ -176,23 +183,28 @@ async def _read(config: Config, question: _Question) -> _Preview:
         rails=rails(RollFacts(roll.listed, roll.recipients, allowed, last)),
         listed_last=last,
         by_provider=by_provider,
-        finish=finish,
-        finish_at=finish_at,
+        finish=_finish(situation, found, by_provider),
         verdicts=verdicts,
-        now=traffic.now,
+        now=situation.now,
         member_file=member_file,
     )
 
 
-def _finish(
-    traffic: Traffic, by_provider: dict[str, int]
-) -> tuple[dict[str, datetime | None], datetime | None]:
-    """Return when each provider, and all of them, would be finished."""
-    plan = traffic.plan(by_provider)
-    queue = Counter(traffic.waiting) + Counter(by_provider)
-    places = {provider: Place(queue[provider], traffic.now) for provider in by_provider}
-    finish = {provider: plan.leaves_at(provider, place) for provider, place in places.items()}
-    return finish, plan.finish_at(places)
+def _finish(situation: Situation, address: ListAddress, by_provider: dict[str, int]) -> _Finish:
+    recipients, weight = sum(by_provider.values()), weight_of(address.definition.priority)
+    plan = situation.plan(
+        situation.newcomer(
+            provider,
+            count,
+            recipients=recipients,
+            weight=weight,
+            finish_within=address.definition.finish_within,
+        )
+        for provider, count in by_provider.items()
+    )
+    keys = {provider: QueueKey(NEWCOMER, provider) for provider in by_provider}
+    finish = {provider: plan.finish_at([key]) for provider, key in keys.items()}
+    return _Finish(finish, plan.finish_at(keys.values()), bool(plan.cut & set(keys.values())))
 
 
 def _print_json(seen: _Preview, *, who: bool) -> None:
@@ -220,9 +232,14 @@ def _print_json(seen: _Preview, *, who: bool) -> None:
             "holds": [r.value for r in (unproven.reasons if unproven else seen.rails)],
             "too_large": seen.too_large,
             "member_file": seen.member_file and seen.member_file.isoformat(),
-            "finish_at": seen.finish_at,
+            "finish_at": seen.finish.at,
+            "cut": seen.finish.is_cut,
             "providers": [
-                {"provider": provider, "recipients": count, "finish_at": seen.finish[provider]}
+                {
+                    "provider": provider,
+                    "recipients": count,
+                    "finish_at": seen.finish.by_provider[provider],
+                }
                 for provider, count in seen.by_provider.items()
             ],
             **({"who": people, "left_out": seen.roll.listed - len(people)} if who else {}),
@@ -272,13 +289,16 @@ def _print_who(seen: _Preview) -> None:
 
 
 def _finished(seen: _Preview) -> str:
-    finished = when(seen.finish_at, seen.now)
-    times = {provider: when(seen.finish[provider], seen.now) for provider in seen.by_provider}
+    finished = when(seen.finish.at, seen.now)
+    times = {
+        provider: when(seen.finish.by_provider[provider], seen.now) for provider in seen.by_provider
+    }
     by_provider = ", ".join(
         f"{provider} {count}" + (f" {times[provider]}" if times[provider] != finished else "")
         for provider, count in seen.by_provider.items()
     )
-    return f"{finished}  ({by_provider})"
+    then = ", then the rest is cancelled" if seen.finish.is_cut else ""
+    return f"{finished}{then}  ({by_provider})"
 
 
 def _rail(seen: _Preview, reason: Reason) -> str:

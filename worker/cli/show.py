@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
 SCHEMA = 1
 
@@ -34,28 +35,80 @@ def _json(value: object) -> str:
     raise TypeError(f"{value!r} has no place in an answer")
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows under the names of their columns; numbers stand to the right."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def without_empty(self, optional: Container[str]) -> Rows:
+        """Leave out those *optional* columns in which no row has anything."""
+        kept = [
+            index
+            for index, name in enumerate(self.columns)
+            if name not in optional or any(row[index] not in _EMPTY for row in self.rows)
+        ]
+        return Rows(
+            [self.columns[index] for index in kept],
+            [[row[index] for index in kept] for row in self.rows],
+        )
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """The cells as they are shown."""
+        return [[visible("" if cell is None else str(cell)) for cell in row] for row in self.rows]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns have numbers and nothing else."""
+        cells = [[row[index] for row in self.rows] for index in range(len(self.columns))]
+        return [
+            all(isinstance(cell, int) or cell in _EMPTY for cell in column)
+            and any(isinstance(cell, int) for cell in column)
+            for column in cells
+        ]
+
+
+Block: TypeAlias = "Rows | str"
+_EMPTY = (None, "")
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print *rows* under the names of their *columns*; numbers stand to the right."""
-    texts = [[visible("" if cell is None else str(cell)) for cell in row] for row in rows]
-    numeric = [
-        bool(rows) and all(isinstance(row[index], int) for row in rows)
-        for index in range(len(columns))
-    ]
+    """Print *rows* under the names of their *columns*."""
+    print_blocks([Rows(columns, rows)])
+
+
+def print_blocks(blocks: Sequence[Block]) -> None:
+    """Print tables and lines under each other."""
     if sys.stdout.isatty():
-        _print_on_terminal(columns, texts, numeric)
-    else:
-        _print_plain([list(columns), *texts], numeric)
+        Console().print(on_terminal(blocks))
+        return
+    for block in blocks:
+        if isinstance(block, Rows):
+            _print_plain([block.columns, *block.texts], block.numeric)
+        else:
+            print(visible(block))
 
 
-def _print_on_terminal(
-    columns: Sequence[str], texts: Sequence[Sequence[str]], numeric: Sequence[bool]
-) -> None:
+def on_terminal(blocks: Sequence[Block]) -> Group:
+    """Return what a terminal shows, as wide as it is."""
+    # Text: what is in brackets is no markup.
+    return Group(
+        *(
+            _table(block) if isinstance(block, Rows) else Text(visible(block), overflow="fold")
+            for block in blocks
+        )
+    )
+
+
+def _table(block: Rows) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, is_number in zip(columns, numeric, strict=True):
+    for name, is_number in zip(block.columns, block.numeric, strict=True):
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for row in texts:
-        table.add_row(*(Text(cell) for cell in row))  # Text: what is in brackets is no markup.
-    Console().print(table)
+    for row in block.texts:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
 
 
 def _print_plain(lines: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:

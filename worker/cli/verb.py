@@ -13,20 +13,23 @@ import getpass
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import asyncpg
 import typer
 
-from worker.cli.show import print_json
+from worker.cli.show import print_blocks, print_json
 from worker.config import read_config
 from worker.errors import ConfigError, MigrationError, QueryFailed, StoreLost, StoreRefused
 from worker.store.embedded import EmbeddedPostgresError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from worker.cli.show import Block
     from worker.config import Config
 
 PROBLEM = 1
@@ -43,6 +46,7 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="R", help="Why; it is kept.")]
 
 _HERE = Path("relais.toml")
 _SYSTEM = Path("/etc/relais/relais.toml")
@@ -87,6 +91,50 @@ def find_config(path: Path | None) -> Config:
         # Without a file, variables may hold all of it: then their problems matter.
         told_by_variables = any(name.startswith("RELAIS_") for name in os.environ)
         raise ConfigError([missing, *(error.problems if told_by_variables else [])]) from error
+
+
+def reason_given(reason: str) -> str:
+    """Return a reason that says something."""
+    if not reason.strip():
+        raise VerbError("--reason must say why", code=USAGE)
+    return reason.strip()
+
+
+def no_such(what: str, name: str, known: Sequence[str]) -> VerbError:
+    """Return the error that *name* is none of the *known* ones."""
+    return VerbError(
+        f"no {what} is called {name}; there are {', '.join(known)}",
+        did_you_mean=get_close_matches(name, known, n=3),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a group of verbs shows by itself, to scripts and to people."""
+
+    answer: Mapping[str, object]
+    blocks: Sequence[Block]
+
+
+def showing(text: str, look: Callable[[Config], Listing]) -> typer.Typer:
+    """Return a group of verbs that shows what *look* finds if no verb is named."""
+    verbs = typer.Typer(help=text, invoke_without_command=True)
+
+    @verbs.callback(help=text)
+    def show(
+        context: typer.Context, *, config_file: ConfigOption = None, as_json: JsonOption = False
+    ) -> None:
+        refuse_options_before(context, config_file, as_json)
+        if context.invoked_subcommand is not None:
+            return
+        with told(as_json=as_json):
+            listing = look(find_config(config_file))
+            if as_json:
+                print_json(listing.answer)
+            else:
+                print_blocks(listing.blocks)
+
+    return verbs
 
 
 def refuse_options_before(context: typer.Context, *given: object) -> None:

@@ -15,8 +15,8 @@ from worker.mail.return_address import Purpose, read_service_address
 if TYPE_CHECKING:
     from worker.demo.world import Received
 
-# At first a day takes a minute, so that Orange's limit is reached on the slowest
-# machine; then a second, so that nobody waits for tomorrow.
+# At first a day takes a minute, so that on the slowest machine somebody still
+# waits for Orange's limit; then a second, so that nobody waits for tomorrow.
 _FIRST_SPEED = 1440.0
 SPEED = 86_400.0
 
@@ -91,14 +91,14 @@ async def play_once(*, speed: float = SPEED) -> Result:
     return Result(**dict(row or {}), discrepancies=tuple(found), seconds=seconds)
 
 
-# The last of those for whom a limit has no room before tomorrow.
+# The last of those who wait for the tightest limit, once copies leave within it.
 WAITING_FOR_ROOM = """
     SELECT d.delivery_id, o.list_id, d.person_id
       FROM relais.delivery d
       JOIN relais.posting o USING (posting_id)
-      JOIN relais.v_limits l ON l.provider = d.provider AND l.spent >= l.amount
+      JOIN relais.v_limits l ON l.provider = d.provider AND l.spent > 0
      WHERE d.state = 'queued'
-     ORDER BY d.delivery_id DESC LIMIT 1
+     ORDER BY l.amount, d.delivery_id DESC LIMIT 1
 """
 
 

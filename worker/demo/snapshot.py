@@ -26,8 +26,8 @@ class Allowance:
 
     @property
     def is_used_up(self) -> bool:
-        """Whether nothing more may leave now."""
-        return self.used >= self.limit.amount
+        """Whether large postings have had what they may: a twentieth is kept for small ones."""
+        return self.used >= self.limit.amount - self.limit.amount // 20
 
 
 @dataclass(frozen=True, slots=True)
