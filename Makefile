@@ -2,7 +2,7 @@
 # make test    everything: installs the real servers where it may, checks, tests
 # make check   formatting, lint, types, layers
 # make bench   figures, as ratios against smtp-source in the same run
-# make pictures  draw docs/demo.svg, the picture of the README
+# make pictures  draw docs/demo.svg and docs/pacing.svg
 # make lock    renew the hash-pinned lock files (needs uv)
 
 PYTHON ?= python3
@@ -33,6 +33,7 @@ bench:
 pictures:
 	@$(PYTHON) .ci/bootstrap.py requirements-dev.lock
 	@$(RUN) -m worker.demo.picture docs/demo.svg
+	@$(RUN) -m tests.simulation.picture docs/pacing.svg
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -48,6 +48,8 @@ recipient_headers = ["Delivered-To"]
 name = "main"
 smtp = "smtp://127.0.0.1:{smtp}"
 connections = {connections}
+[limits]
+other = []
 [web]
 listen = "127.0.0.1:0"
 [metrics]
@@ -85,9 +87,9 @@ class Rig:
             await up(postgres.url(), [Track("relais", ROOT / "migrations")])
             db = await connect(postgres.url())
             stack.push_async_callback(db.close)
-            imap = await _start_pymap(stack)
-            sink = await _start_sink(stack)
-            config = _write_config(
+            imap = await start_pymap(stack)
+            sink = await start_sink(stack)
+            config = write_config(
                 folder,
                 database=postgres.url(user="relais_worker"),
                 imap=imap,
@@ -96,7 +98,7 @@ class Rig:
             )
             inbox = await Inbox.connect(Endpoint("127.0.0.1", imap, "catchall", "secret", Tls.NONE))
             stack.push_async_callback(inbox.close)
-            worker = await _start(stack, sys.executable, "-m", "worker", "run", "--config", config)
+            worker = await start(stack, sys.executable, "-m", "worker", "run", "--config", config)
             rig = cls(db, inbox, sink, worker.pid)
             await rig._until("SELECT count(*) > 0 FROM relais.leader")
             yield rig
@@ -165,9 +167,10 @@ class Rig:
                 await asyncio.sleep(0.1)
 
 
-async def _start(
+async def start(
     stack: contextlib.AsyncExitStack, *command: str | Path
 ) -> asyncio.subprocess.Process:
+    """Start a program that ends with *stack*."""
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
     )
@@ -181,26 +184,29 @@ async def _start(
     return process
 
 
-async def _start_sink(stack: contextlib.AsyncExitStack) -> Sink:
-    sink = Sink(_free_port())
+async def start_sink(stack: contextlib.AsyncExitStack) -> Sink:
+    """Start a host that takes everything."""
+    sink = Sink(free_port())
     user = ("-u", "nobody") if os.geteuid() == 0 else ()
     path = shutil.which("smtp-sink") or "/usr/sbin/smtp-sink"
-    await _start(stack, path, *user, f"127.0.0.1:{sink.port}", "1000")
-    await _answers(sink.port)
+    await start(stack, path, *user, f"127.0.0.1:{sink.port}", "1000")
+    await answers(sink.port)
     return sink
 
 
-async def _start_pymap(stack: contextlib.AsyncExitStack) -> int:
-    port = _free_port()
-    await _start(
+async def start_pymap(stack: contextlib.AsyncExitStack) -> int:
+    """Start a mailbox server, and return its port."""
+    port = free_port()
+    await start(
         stack, Path(sys.executable).parent / "pymap", "--host", "127.0.0.1", "--port", str(port),
         "--no-tls", "dict", "--demo-user", "catchall", "--demo-password", "secret",
     )  # fmt: skip
-    await _answers(port)
+    await answers(port)
     return port
 
 
-async def _answers(port: int) -> None:
+async def answers(port: int) -> None:
+    """Wait until somebody listens on *port*."""
     async with asyncio.timeout(20):
         while True:
             try:
@@ -212,14 +218,16 @@ async def _answers(port: int) -> None:
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _write_config(folder: Path, **values: object) -> Path:
+def write_config(folder: Path, **values: object) -> Path:
+    """Write a configuration and its secrets into *folder*; return its path."""
     for name, text in {"relais.secret": "ab" * 32, "imap.secret": "secret"}.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
