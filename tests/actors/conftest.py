@@ -63,5 +63,6 @@ async def office(
     pool = await open_pool(database_url, size=3)
     async with borrowed(pool) as db:
         await leases.renew(db, "w1", timedelta(minutes=5))
-    yield Office(pool, "w1", SITE, MAILBOX, Tokens((SECRET,)), Metrics(), NOWHERE)
+    tokens, metrics = Tokens((SECRET,)), Metrics()
+    yield Office(pool, "w1", SITE, MAILBOX, tokens, metrics, NOWHERE, look_up_mx=False)
     await close_pool(pool)

@@ -54,6 +54,8 @@ name = "main"
 smtp = "{smtp}"
 connections = {connections}
 {account}
+[limits]
+other = []
 [worker]
 lease_seconds = {lease}
 in_doubt_minutes = {in_doubt}

@@ -78,6 +78,10 @@ class PostgresCluster:
         """Make a database without migrations."""
         return self._create("TEMPLATE template1")
 
+    def copy(self, database: Database) -> Database:
+        """Make a copy of a database that nobody is connected to."""
+        return self._create(f"TEMPLATE {database.name}")
+
     def _create(self, clause: str) -> Database:
         name = f"relais_{next(self._numbers)}"
         self._run(_execute(self.server.url(), f"CREATE DATABASE {name} {clause}"))

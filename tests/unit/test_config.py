@@ -221,6 +221,16 @@ WRONG = {
     "poll true": ("poll_seconds = 60", "poll_seconds = true", "[mailbox] poll_seconds: must"),
     "lease": ("lease_seconds = 60", "lease_seconds = 0", "[worker] lease_seconds: must be a n"),
     "half": ("connections = 2", "connections = 2.5", "[[accounts]] 1 connections: must be a wh"),
+    "no failures": (
+        "connections = 2",
+        'failures = "0/hour"',
+        "[[accounts]] 1 failures: must be 1 or more",
+    ),
+    "failures": (
+        "connections = 2",
+        'failures = "some"',
+        "[[accounts]] 1 failures: 'some' is no limit",
+    ),
     "none": ("connections = 2", "connections = 0", "[[accounts]] 1 connections: must be a num"),
     "fields": ('"Delivered-To"', '"Delivered To"', "[mailbox] recipient_headers: must name at"),
     "regex": (r"'mx\.host\.example'", "'('", "[mailbox] trusted_authserv_id: is no regular e"),
@@ -248,6 +258,22 @@ WRONG = {
 def test_wrong(folder: Path, old: str, new: str, told: str) -> None:
     """Each mistake is told with what to write instead."""
     assert [problem[: len(told)] for problem in problems(folder, old, new)] == [told]
+
+
+@pytest.mark.parametrize(
+    ("line", "failures"),
+    [
+        ("", Limit(12, timedelta(hours=1))),
+        ('failures = "40/day"', Limit(40, DAY)),
+        ('failures = "none"', None),
+    ],
+)
+def test_failures(folder: Path, line: str, failures: Limit | None) -> None:
+    """The breaker of an account is on unless it is switched off."""
+    path = folder / "relais.toml"
+    path.write_text(path.read_text().replace("connections = 2", line))
+
+    assert read_config(path, {}).accounts[0].failures == failures
 
 
 def test_host(folder: Path) -> None:
@@ -432,3 +458,15 @@ def test_unreadable_value_of_variable(folder: Path) -> None:
         f"RELAIS_DATABASE__URL_FILE: {url} can be read by others; run: chmod 600 {url}",
         'RELAIS_SITE__MIGRATIONS: a list is written as in ["one", "two"]',
     ]
+
+
+LOOK_UP = {"true": True, "false": False, "False": False}
+
+
+@pytest.mark.parametrize(("written", "expected"), LOOK_UP.items(), ids=LOOK_UP)
+def test_look_up_mx(folder: Path, written: str, *, expected: bool) -> None:
+    """The DNS is asked unless that is switched off; a variable can only be a text."""
+    assert read(folder).look_up_mx is True
+    assert read(folder, RELAIS_WORKER__LOOK_UP_MX=written).look_up_mx is expected
+    with pytest.raises(ConfigError, match="look_up_mx: must be true or false"):
+        read(folder, RELAIS_WORKER__LOOK_UP_MX=f"not {written}")

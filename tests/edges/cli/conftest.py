@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.edges.cli.site import LISTS, Site
+from tests.edges.cli.site import LISTS, POSTED, Site
 from worker.store.migrations import Track, shipped_track, up
 
 if TYPE_CHECKING:
@@ -28,4 +28,11 @@ async def site(database: Database, tmp_path: Path) -> Site:
     site = Site.made(tmp_path, database)
     site.migration("0001_club.sql", LISTS)
     await up(site.admin_url, [shipped_track(), Track("site", tmp_path / "migrations")])
+    return site
+
+
+@pytest_asyncio.fixture
+async def busy(site: Site) -> Site:
+    """A site with two postings under way."""
+    await site.sql(POSTED)
     return site

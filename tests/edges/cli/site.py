@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.edges.cli.forge import REPOSITORY, Forge
 from worker.store.database import connect
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Self
 
     from tests.servers.postgres import Database
 
-REPOSITORY = Path(__file__).parents[3]
+_FORGE = Forge()
 DOMAIN = "listes.example.fr"
 PASSWORD = "correct-horse"
 
@@ -46,6 +45,41 @@ create function club.halved(number integer) returns integer language plpgsql as
     'begin return 1 / number; end';
 """
 COMMITTEE = f"comite_directeur.comite@{DOMAIN}"
+
+# One posting of a hundred copies to Orange, ten to Free; some have left, and
+# a second, smaller one behind it. The rules come before the claim: a new rule
+# takes claims back.
+POSTED = """
+    insert into relais.list (definition, parts, address) values
+        ('committee_role', '{"role": "comite_directeur", "committee": "comite"}',
+         'comite_directeur.comite'),
+        ('news', '{}', 'nouvelles');
+    insert into relais.posting (list_id, fingerprint, author, subject, accepted_at, template,
+                                key_id, listed, recipients, suppressed)
+    values (1, 'a', 'm1@orange.fr', E'Convocation\\x1b[2J', relais.now() - interval '3 hours', '',
+            'k', 112, 110, 2),
+           (2, 'b', 'm2@orange.fr', 'Nouvelles', relais.now() - interval '1 hour', '',
+            'k', 5, 5, 0);
+    insert into relais.person (key) select 'person:' || n from generate_series(1, 115) n;
+    delete from relais.limit_rule;
+    insert into relais.limit_rule (account, provider, amount, period, set_at, set_by, reason)
+    values (null, 'orange', 100, '1 day', relais.now(), 'test', 'shipped'),
+           ('main', null, 200, '1 hour', relais.now(), 'test', 'starting');
+    insert into relais.limit_spent
+    select limit_id, relais.bin_of(period, relais.now() - period / 2), 62 from relais.limit_rule;
+    insert into relais.delivery (posting_id, person_id, address, provider, state, due_at, account)
+    select case when n <= 110 then 1 else 2 end, n, 'd' || n || '@example.org',
+           case when n <= 100 then 'orange' when n <= 110 then 'free' else 'orange' end,
+           (case when n <= 60 then 'handed_over' when n = 61 then 'bounced'
+                 when n = 62 then 'in_doubt' when n = 63 then 'claimed'
+                 when n = 64 then 'deferred' else 'queued' end)::relais.delivery_state,
+           relais.now() - interval '1 hour' + case when n > 110 then interval '1 minute'
+                                                   else interval '0' end,
+           'main'
+      from generate_series(1, 115) n;
+    insert into relais.turn (provider, posting_id)
+    select distinct provider, posting_id from relais.delivery;
+"""
 
 CONFIG = """
 [site]
@@ -119,16 +153,8 @@ class Site:
     def relais(self, *arguments: str, **variables: str) -> Finished:
         """Run the command in the folder, and wait for its end."""
         environ = {k: v for k, v in os.environ.items() if not k.startswith("RELAIS_")}
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", "worker", *arguments],
-            cwd=self.folder,
-            env={**environ, "PYTHONPATH": str(REPOSITORY), "TZ": "UTC", **variables},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        finished = Finished(done.returncode, done.stdout, done.stderr)
+        environ |= {"PYTHONPATH": str(REPOSITORY), "TZ": "UTC", **variables}
+        finished = Finished(*_FORGE.run(arguments, folder=self.folder, environ=environ))
         assert "Traceback" not in finished.err, finished.err
         assert PASSWORD not in finished.out + finished.err
         return finished

@@ -13,7 +13,8 @@ import openpyxl
 import pytest
 import pytest_asyncio
 
-from tests.edges.cli.site import REPOSITORY, Site
+from tests.edges.cli.forge import REPOSITORY
+from tests.edges.cli.site import Site
 from tests.edges.national_file import COLUMNS, as_csv, people, person
 from worker.store import members
 from worker.store.migrations import Track, shipped_track, up

@@ -47,6 +47,7 @@ async def test_preview(site: Site) -> None:
     for provider in answer["providers"]:
         assert provider.pop("finish_at").endswith("Z")
     assert answer == {
+        "cut": False,
         "address": COMMITTEE,
         "definition": "committee_role",
         "parts": {"role": "comite_directeur", "committee": "comite"},
@@ -561,3 +562,19 @@ async def test_query_that_fails(site: Site) -> None:
         ended = site.relais("preview", "casse", *arguments, "--json")
         assert ended.code == 1
         assert ended.answer == {"error": "the query of casse fails: division by zero"}
+
+
+async def test_the_rest_is_cancelled(site: Site) -> None:
+    """A list that ends its postings after an hour says so before anybody writes."""
+    await site.sql(
+        "delete from relais.limit_rule;"
+        "insert into relais.limit_rule (provider, amount, period, set_at, set_by, reason)"
+        " values ('orange', 1, '1 day', relais.now(), 'test', 'test');"
+        "select lists.define(view => 'lists.committee_role', address => '{role}.{committee}',"
+        " title => '{role}', finish_within => '1 hour')"
+    )
+
+    ended = site.relais("preview", COMMITTEE)
+
+    assert "then the rest is cancelled" in ended.out
+    assert site.relais("preview", COMMITTEE, "--json").answer["cut"]

@@ -26,9 +26,10 @@ HOST = "127.0.0.1"
 
 @dataclass
 class NameServer(asyncio.DatagramProtocol):
-    """Answers over UDP with what *texts* has; all other names do not exist."""
+    """Answers over UDP with what *texts* and *exchanges* have; all other names do not exist."""
 
     texts: dict[str, list[list[bytes]]] = field(default_factory=dict)
+    exchanges: dict[str, list[str]] = field(default_factory=dict)  # With their preference.
     broken: dns.rcode.Rcode | None = None
     silent: bool = False
     asked: list[str] = field(default_factory=list)
@@ -50,15 +51,20 @@ class NameServer(asyncio.DatagramProtocol):
         if self.silent or self._transport is None:
             return
         answer = dns.message.make_response(query)
-        records = self.texts.get(name)
+        kind = dns.rdatatype.to_text(question.rdtype)
         if self.broken is not None:
             answer.set_rcode(self.broken)
-        elif records is None:
+        elif name not in self.texts and name not in self.exchanges:
             answer.set_rcode(dns.rcode.NXDOMAIN)
-        elif records:
-            words = [" ".join(f'"{_escaped(part)}"' for part in record) for record in records]
-            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", "TXT", *words))
+        elif records := self._records(name, kind):
+            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *records))
         self._transport.sendto(answer.to_wire(max_size=65_000), addr)
+
+    def _records(self, name: str, kind: str) -> list[str]:
+        if kind == "MX":
+            return self.exchanges.get(name, [])
+        texts = self.texts.get(name, [])
+        return [" ".join(f'"{_escaped(part)}"' for part in record) for record in texts]
 
     def publish(self, name: str, record: bytes) -> None:
         """Publish one text, cut into strings of 255 octets (RFC 1035, section 3.3)."""

@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from worker.mail.copy import freeze
-from worker.store import expansion, leases, lists, postings
+from worker.policy.turns import is_small, share, weight_of
+from worker.store import deliveries, expansion, leases, lists, postings, turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from worker.policy.expansion import ListAddress
     from worker.store.database import Connection
+    from worker.store.deliveries import Claim
     from worker.store.expansion import Roll
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -53,7 +55,11 @@ async def dead(db: Connection, worker_id: str) -> None:
 
 
 async def posted(
-    db: Connection, local_part: str = "tous", *, fingerprint: bytes = b"f" * 32
+    db: Connection,
+    local_part: str = "tous",
+    *,
+    fingerprint: bytes = b"f" * 32,
+    look_up: bool = False,
 ) -> tuple[int, Roll]:
     """Post one message to *local_part*; return its number and its roll."""
     address = await resolved(db, local_part)
@@ -71,12 +77,21 @@ async def posted(
             message_id="<1@example.org>",
             template=freeze(b"Subject: Bonjour\r\n", b"Bonjour\r\n"),
             key_id="00000000",
+            weight=weight_of(address.definition.priority),
+            finish_within=address.definition.finish_within,
         )
         posting_id = await postings.add(db, new, roll)
         if posting_id is None:
             raise AssertionError("posted before")
-        await expansion.deliver(db, posting_id)
+        await expansion.deliver(db, posting_id, is_small=is_small(roll.recipients), look_up=look_up)
     return posting_id, roll
+
+
+async def claim_due(db: Connection, worker_id: str, *, at_most: int) -> list[Claim]:
+    """Claim what is due for the account main, whatever the limits are."""
+    await deliveries.promote_due(db)
+    shared = share(await turns.queues(db, closed=[], at_most=at_most), [], at_most=at_most)
+    return await deliveries.claim(db, worker_id, "main", shared)
 
 
 async def resolved(db: Connection, local_part: str) -> ListAddress:

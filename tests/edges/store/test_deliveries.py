@@ -7,28 +7,37 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.edges.store.given import NOON, alive, dead, frozen_clock, members, posted, states
-from worker.store import deliveries, suppressions
-from worker.store.deliveries import Claim, DeliveryState, Settlement
+from tests.edges.store.given import (
+    NOON,
+    alive,
+    claim_due,
+    dead,
+    frozen_clock,
+    members,
+    posted,
+    states,
+)
+from worker.store import breakers, deliveries, suppressions, turns
+from worker.store.deliveries import Claim, ClaimKey, DeliveryState, Settlement
 
 if TYPE_CHECKING:
     from worker.store.database import Connection
 
-UNLIMITED = {"other": 1000, "orange": 1000}
 HALF_HOUR = timedelta(minutes=30)
 
 
 async def claimed(db: Connection, worker_id: str, count: int = 1) -> list[Claim]:
     """Claim *count* deliveries for a worker that is alive."""
     await alive(db, worker_id)
-    claims = await deliveries.claim(db, worker_id, "main", room=UNLIMITED, at_most=count)
+    claims = await claim_due(db, worker_id, at_most=count)
     assert len(claims) == count
     return claims
 
 
-async def marked(db: Connection, worker_id: str, *ids: int) -> set[int]:
-    """Mark *ids* and settle nothing."""
-    return await deliveries.record(db, worker_id, marks=ids, settlements=[])
+async def marked(db: Connection, worker_id: str, *claims: Claim) -> set[ClaimKey]:
+    """Mark *claims* and settle nothing."""
+    keys = [claim.key for claim in claims]
+    return await deliveries.record(db, worker_id, marks=keys, settlements=[])
 
 
 @pytest.fixture
@@ -48,7 +57,7 @@ async def test_each_delivery_is_claimed_once(
     second = await claimed(db, "w2", 2)
 
     assert len({claim.delivery_id for claim in first + second}) == 5
-    assert await deliveries.claim(db, "w1", "main", room=UNLIMITED, at_most=9) == []
+    assert await claim_due(db, "w1", at_most=9) == []
 
 
 async def test_providers_take_turns(owner: Connection, db: Connection) -> None:
@@ -70,9 +79,9 @@ async def test_only_the_claimer_can_mark(
     await posted(db)
     [claim] = await claimed(db, "w1")
 
-    assert await marked(db, "w2", claim.delivery_id) == set()
-    assert await marked(db, "w1", claim.delivery_id) == {claim.delivery_id}
-    assert await marked(db, "w1", claim.delivery_id) == set()
+    assert await marked(db, "w2", claim) == set()
+    assert await marked(db, "w1", claim) == {claim.key}
+    assert await marked(db, "w1", claim) == set()
 
 
 async def test_a_worker_that_slept_is_fenced(
@@ -86,7 +95,7 @@ async def test_a_worker_that_slept_is_fenced(
     assert await deliveries.release_dead(db) == (1, 0)
     await alive(db, "sleeper")
 
-    assert await marked(db, "sleeper", claim.delivery_id) == set()
+    assert await marked(db, "sleeper", claim) == set()
     [again] = await claimed(db, "w2")
     assert again.attempts == 1, "an attempt that never came to a dot does not count"
 
@@ -103,7 +112,7 @@ async def test_unsubscribing_closes_the_fence(
     async with db.transaction():
         assert await suppressions.opt_out(db, None, claim.person_id, source="page") == 1
 
-    assert await marked(db, "w1", claim.delivery_id) == set()
+    assert await marked(db, "w1", claim) == set()
     assert await states(db) == {"cancelled": 1, "queued": 1}
 
 
@@ -114,7 +123,7 @@ async def test_a_dead_worker_leaves_claims_queued_and_marks_in_doubt(
     await members(owner, anyone)
     await posted(db)
     first, *_ = await claimed(db, "w1", 3)
-    await marked(db, "w1", first.delivery_id)
+    await marked(db, "w1", first)
     await dead(db, "w1")
 
     assert await deliveries.release_dead(db) == (2, 1)
@@ -130,8 +139,8 @@ async def test_a_doubtful_delivery_is_resent_once(
     await posted(db)
     for resends in (1, 0):
         [claim] = await claimed(db, "w1")
-        await marked(db, "w1", claim.delivery_id)
-        doubt = Settlement(claim.delivery_id, DeliveryState.IN_DOUBT)
+        await marked(db, "w1", claim)
+        doubt = Settlement(claim.key, DeliveryState.IN_DOUBT)
         await deliveries.record(db, "w1", marks=[], settlements=[doubt])
 
         assert await deliveries.resend_doubtful(db, after=HALF_HOUR) == []
@@ -147,11 +156,11 @@ async def test_a_late_reply_settles_what_is_in_doubt(
     await members(owner, anyone[:1])
     await posted(db)
     [claim] = await claimed(db, "w1")
-    await marked(db, "w1", claim.delivery_id)
+    await marked(db, "w1", claim)
     await dead(db, "w1")
     await deliveries.release_dead(db)
 
-    done = Settlement(claim.delivery_id, DeliveryState.HANDED_OVER, 250, "250 ok")
+    done = Settlement(claim.key, DeliveryState.HANDED_OVER, 250, "250 ok")
     await deliveries.record(db, "w1", marks=[], settlements=[done])
 
     assert await states(db) == {"handed_over": 1}
@@ -165,12 +174,10 @@ async def test_a_deferred_delivery_waits_its_time(
     await frozen_clock(owner)
     await posted(db)
     [claim] = await claimed(db, "w1")
-    later = Settlement(
-        claim.delivery_id, DeliveryState.DEFERRED, 451, "451 later", timedelta(minutes=15)
-    )
+    later = Settlement(claim.key, DeliveryState.DEFERRED, 451, "451 later", timedelta(minutes=15))
     await deliveries.record(db, "w1", marks=[], settlements=[later])
 
-    assert await deliveries.claim(db, "w1", "main", room=UNLIMITED, at_most=9) == []
+    assert await claim_due(db, "w1", at_most=9) == []
     await frozen_clock(owner, NOON + timedelta(minutes=15, seconds=1))
     [again] = await claimed(db, "w1")
     assert (again.attempts, again.tried_for) == (2, timedelta(minutes=15, seconds=1))
@@ -183,11 +190,11 @@ async def test_recording_twice_changes_nothing(
     await members(owner, anyone[:1])
     await posted(db)
     [claim] = await claimed(db, "w1")
-    await marked(db, "w1", claim.delivery_id)
-    done = Settlement(claim.delivery_id, DeliveryState.HANDED_OVER, 250, "250 ok")
+    await marked(db, "w1", claim)
+    done = Settlement(claim.key, DeliveryState.HANDED_OVER, 250, "250 ok")
     for _ in range(2):
         await deliveries.record(db, "w1", marks=[], settlements=[done])
-    refused = Settlement(claim.delivery_id, DeliveryState.REFUSED, 550, "550 no")
+    refused = Settlement(claim.key, DeliveryState.REFUSED, 550, "550 no")
     await deliveries.record(db, "w1", marks=[], settlements=[refused])
 
     assert await states(db) == {"handed_over": 1}
@@ -200,7 +207,7 @@ async def test_a_report_settles_doubt_and_a_second_one_nothing(
     await members(owner, anyone[:1])
     await posted(db)
     [claim] = await claimed(db, "w1")
-    await marked(db, "w1", claim.delivery_id)
+    await marked(db, "w1", claim)
 
     for provider in ("other", None):
         found = await deliveries.bounce(
@@ -218,7 +225,7 @@ async def test_five_days_of_deferral_expire(
     await frozen_clock(owner)
     await posted(db)
     [claim] = await claimed(db, "w1")
-    later = Settlement(claim.delivery_id, DeliveryState.DEFERRED, 451, "451", timedelta(hours=6))
+    later = Settlement(claim.key, DeliveryState.DEFERRED, 451, "451", timedelta(hours=6))
     await deliveries.record(db, "w1", marks=[], settlements=[later])
     await frozen_clock(owner, NOON + timedelta(days=5, seconds=1))
 
@@ -226,21 +233,56 @@ async def test_five_days_of_deferral_expire(
     assert await states(db) == {"expired": 1, "queued": 1}
 
 
-async def test_a_claim_reads_only_what_is_due(owner: Connection, db: Connection) -> None:
-    """The claim goes through the partial index, so finished rows cost nothing."""
-    await members(owner, [(f"m{n}@orange.fr", str(n)) for n in range(2000)])
+async def test_an_old_claim_neither_marks_nor_settles(
+    owner: Connection, db: Connection, anyone: list[tuple[str | None, str | None]]
+) -> None:
+    """What was taken back and claimed anew by the same worker is another claim."""
+    await members(owner, anyone[:1])
     await posted(db)
-    await owner.execute("update relais.delivery set state = 'handed_over' where delivery_id > 20")
-    await owner.execute("analyze relais.delivery")
-    plan = await owner.fetch(
-        "explain "
-        + deliveries.CLAIM.replace("$1", "'w'")
-        .replace("$2", "'main'")
-        .replace("$3", "array['orange']")
-        .replace("$4", "array[10]")
-        .replace("$5", "10")
-    )
+    [old] = await claimed(db, "w1")
+    await owner.execute("update relais.delivery set state = 'queued', worker_id = null")
+    [new] = await claimed(db, "w1")
 
-    text = "\n".join(row[0] for row in plan)
-    assert "delivery_due" in text
-    assert "Seq Scan on delivery" not in text
+    assert await marked(db, "w1", old) == set()
+    assert await marked(db, "w1", old, new) == {new.key}
+    put_back = Settlement(old.key, DeliveryState.QUEUED)
+    await deliveries.record(db, "w1", marks=[], settlements=[put_back])
+    assert await states(db) == {"dotting": 1}
+
+
+# Each with what it is asked; the plan must be good for any.
+STATEMENTS = {
+    "queues": (turns.QUEUES, "array['free'], 20"),
+    "claim": (deliveries.CLAIM, "'w', 'main', array[1], array['orange'], array[10]"),
+    "promote": (deliveries.PROMOTE, ""),
+    "next due": (deliveries.NEXT_DUE, ""),
+    "failures": (breakers.FAILED, "'main', '1 hour', 100"),
+    "marks": (
+        "select count(*) from relais.v_marks where at > $1::timestamptz",
+        "relais.now() - interval '1 hour'",
+    ),
+}
+
+
+async def test_no_statement_of_the_claim_reads_what_is_finished(
+    owner: Connection, db: Connection
+) -> None:
+    """Beside many finished, deferred and waiting rows each goes through its own index."""
+    await members(owner, [(f"m{n}@orange.fr", str(n)) for n in range(20_000)])
+    await posted(db)
+    await owner.execute(
+        "update relais.delivery set state = 'handed_over', account = 'main',"
+        " marked_at = relais.now() - interval '9 days',"
+        " settled_at = relais.now() - interval '9 days'"
+        " where delivery_id > 4000;"
+        " update relais.delivery set state = 'deferred', due_at = relais.now() + interval '1 day'"
+        " where delivery_id <= 2000; analyze; set plan_cache_mode = force_generic_plan"
+    )
+    for name, (statement, values) in STATEMENTS.items():
+        await owner.execute(f"prepare asked as {statement}")
+        call = f"execute asked({values})" if values else "execute asked"
+        plan = "\n".join(row[0] for row in await owner.fetch(f"explain {call}"))
+        await owner.execute("deallocate asked")
+
+        assert "Seq Scan on delivery" not in plan, (name, plan)
+        assert "delivery_pkey on delivery d_" not in plan, (name, plan)

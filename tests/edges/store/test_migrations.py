@@ -255,7 +255,8 @@ class Slip(NamedTuple):
 
 DEFINE_OPTIONS = (
     "Its options are: view, address, title, why, post, authenticate, moderate, reply_to, max_size,"
-    " max_recipients, unsubscribe, footer, lang, notify_above, in_doubt, owner"
+    " max_recipients, unsubscribe, footer, lang, notify_above, in_doubt, owner, priority,"
+    " finish_within"
 )
 SLIPS = {
     "a misspelt option": Slip(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import get_args
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, get_args
 
 import pytest
 
+from worker.policy.feedback import Action
 from worker.policy.limit import Limit
 from worker.policy.outcome import (
     ArrivalKind,
@@ -18,7 +19,7 @@ from worker.policy.outcome import (
     DeliveryResult,
     OptOutMethod,
 )
-from worker.telemetry.metrics import Actor, ImapError, Metrics
+from worker.telemetry.metrics import Actor, ImapError, Metrics, Outlook
 
 DAY = timedelta(days=1)
 
@@ -37,6 +38,17 @@ class Use:
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     """Return one value."""
     return metrics.registry.get_sample_value(f"relais_{name}", labels)
+
+
+def test_feedback_of_all_providers_from_the_start() -> None:
+    """As soon as their names are known."""
+    metrics = Metrics()
+    metrics.know_providers(["orange", "other"])
+    metrics.fed_back("orange", Action.SLOW)
+
+    for action in Action:
+        assert value(metrics, "feedback_total", provider="other", action=action) == 0
+    assert value(metrics, "feedback_total", provider="orange", action="slow") == 1
 
 
 def test_all_series_from_the_start() -> None:
@@ -66,6 +78,7 @@ def test_everything_at_once() -> None:
     providers = [f"provider{number}" for number in range(15)]
     metrics.set_backlog({}, providers=providers)
     metrics.set_limits([], providers=providers)
+    metrics.set_outlook(dict.fromkeys(providers, OUTLOOKS["busy"].outlook))
 
     samples = [line for line in metrics.exposition().decode().splitlines() if line[0] != "#"]
 
@@ -181,3 +194,47 @@ def test_facts() -> None:
 
     metrics.forget_facts()
     assert value(metrics, "provider_limit_messages", provider="other") is None
+
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+class Shown(NamedTuple):
+    """What a provider's gauges say: drain, oldest, factor, suspended."""
+
+    outlook: Outlook
+    values: tuple[float, float, float, float]
+
+
+OUTLOOKS = {
+    "idle": Shown(
+        Outlook(waits=False, finish_at=None, oldest_at=None, rate_factor=1.0, is_paused=False),
+        (0, 0, 1, 0),
+    ),
+    "busy": Shown(
+        Outlook(waits=True, finish_at=NOON, oldest_at=NOON, rate_factor=0.5, is_paused=False),
+        (NOON.timestamp(), NOON.timestamp(), 0.5, 0),
+    ),
+    "not in sight": Shown(
+        Outlook(waits=True, finish_at=None, oldest_at=NOON, rate_factor=1.0, is_paused=True),
+        (math.inf, NOON.timestamp(), 1, 1),
+    ),
+}
+GAUGES = (
+    "provider_drain_timestamp_seconds",
+    "deliveries_oldest_timestamp_seconds",
+    "provider_rate_factor",
+    "provider_suspended",
+)
+
+
+@pytest.mark.parametrize("shown", OUTLOOKS.values(), ids=OUTLOOKS)
+def test_outlook(shown: Shown) -> None:
+    """Nothing that waits is 0, what is not in sight infinitely far; old values go."""
+    metrics = Metrics()
+
+    metrics.set_outlook({"orange": shown.outlook})
+    assert tuple(value(metrics, name, provider="orange") for name in GAUGES) == shown.values
+
+    metrics.forget_facts()
+    assert [value(metrics, name, provider="orange") for name in GAUGES] == [None] * 4
