@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -42,12 +42,21 @@ HOUR = timedelta(hours=1)
 WINDOWS = {"orange": (100, DAY), "outlook": (300, DAY), "": (200, HOUR)}
 
 
+class Forecast(NamedTuple):
+    """How long a posting would take at a provider, and how long it took."""
+
+    error: float
+    provider: str
+    told: timedelta
+    taken: timedelta
+
+
 @dataclass
 class Month:
     """What was posted, and how good the forecasts were."""
 
     posted: dict[int, tuple[str, datetime]] = field(default_factory=dict)
-    errors: list[float] = field(default_factory=list)
+    forecasts: list[Forecast] = field(default_factory=list)
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -68,7 +77,7 @@ async def main(options: argparse.Namespace) -> None:
             posting_id = await world.post(f"to-{letter.list}")
             month.posted[posting_id] = letter.list, world.now
             if number in probes:
-                month.errors += await forecast_errors(cluster, database, world, posting_id)
+                month.forecasts += await forecasts(cluster, database, world, posting_id)
                 progress(letter.at - NOON, options.days, started)
         await world.play()
         await closed(world)
@@ -92,10 +101,10 @@ async def closed(world: World) -> None:
     await world.db.close()
 
 
-async def forecast_errors(
+async def forecasts(
     cluster: PostgresCluster, database: Database, world: World, posting_id: int
-) -> list[float]:
-    """Return how far the plan for a posting is out, by provider, if nothing else is posted."""
+) -> list[Forecast]:
+    """Return what the plan said of a posting, and what came if nothing else was posted."""
     plan = await world.plan()
     await closed(world)
     copy = cluster.copy(database)
@@ -109,15 +118,16 @@ async def forecast_errors(
     for mark in twin.marks:
         ended[mark.key] = mark.at
     return [
-        relative_error(forecast - world.now, ended[key] - world.now)
+        compared(key.provider, forecast - world.now, ended[key] - world.now)
         for key, forecast in plan.finish.items()
         if key.posting_id == posting_id and forecast is not None
     ]
 
 
-def relative_error(forecast: timedelta, actual: timedelta) -> float:
+def compared(provider: str, told: timedelta, taken: timedelta) -> Forecast:
     """Compare two times to wait; under a minute nobody sees a difference."""
-    return abs(forecast - actual) / max(actual, timedelta(minutes=1))
+    error = abs(told - taken) / max(taken, timedelta(minutes=1))
+    return Forecast(error, provider, told, taken)
 
 
 def report(marks: Sequence[Mark], month: Month, *, seconds: float, days: int) -> None:
@@ -131,14 +141,18 @@ def report(marks: Sequence[Mark], month: Month, *, seconds: float, days: int) ->
             f"{used(marks, month, provider, amount, length)}"
         )
     behind = small_behind_large(marks, month)
+    soon = sum(seconds < 120 for seconds in behind)
     print(
-        f"14-person postings behind a newsletter: {len(behind)}; the last copy left after"
-        f" median {statistics.median(behind):.1f} s, worst {max(behind):.1f} s (idle: 0)"
+        f"14-person postings behind a newsletter: {len(behind)}; {soon} of them within two minutes;"
+        f" the last copy left after median {statistics.median(behind):.1f} s,"
+        f" worst {max(behind) / 3600:.1f} h (idle: 0)"
     )
-    errors = sorted(month.errors)
+    errors = [forecast.error for forecast in month.forecasts]
+    worst = max(month.forecasts)
     print(
         f"plan at acceptance, without later arrivals: {len(errors)} finish times, error"
-        f" median {statistics.median(errors):.2%}, worst {errors[-1]:.2%}"
+        f" median {statistics.median(errors):.2%}, over 10 % {sum(e > 0.1 for e in errors)},"
+        f" worst {worst.error:.2%} ({worst.provider}: told {worst.told}, taken {worst.taken})"
     )
 
 

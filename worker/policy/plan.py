@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from worker.policy.meter import Meter, still_owed
+from worker.policy.meter import Meter, is_full, still_owed
 from worker.policy.provider_state import StateKind, paused_until, rate_factor
 from worker.policy.rates import shared_rates
 from worker.policy.turns import Queue, QueueKey, share
@@ -53,6 +53,7 @@ class Window:
     small: int = 0  # Of both, those of small postings.
     owed: float = 0.0
     owed_as_of: datetime | None = None
+    small_bins: Mapping[datetime, int] = field(default_factory=dict)  # Of small, the marks.
 
     @property
     def spent(self) -> int:
@@ -163,10 +164,16 @@ class _Play:
         return [a for a in self._desks if self._traffic.accounts[a] <= self._now]
 
     def _serve(self, account: str, meters: list[_Played]) -> None:
+        # As the dispatcher: what has no room takes no part, in the debts neither.
+        full = {meter.provider for meter in meters if is_full(meter)}
+        if None in full:
+            return
         queues = [
             line.as_queue()
             for line in self._lines.values()
-            if line.ready and self._opens_at(line, account) <= self._now
+            if line.ready
+            and line.key.provider not in full
+            and self._opens_at(line, account) <= self._now
         ]
         turns = share(queues, meters, at_most=_EVERYTHING)
         for key, passed in turns.passed.items():
@@ -336,13 +343,14 @@ class _Played(Meter):
         self._bin = window.limit.period / BINS
         self._over, self._within = _Held(), _Held()
         for start, marks in sorted(window.bins.items()):
-            self._hold(start, marks, 0)
+            self._hold(start, marks, window.small_bins.get(start, 0))
         self._set_factor(traffic.now)
         unpaid_for = traffic.now - (window.owed_as_of or traffic.now)
         self.owed = still_owed(window.owed, unpaid_for, self.interval)
-        # Which of the bins hold them is not told; they are held to the end.
+        # Of the rest it is not told when they were marked; they are held to the end.
+        rest = window.small - sum(window.small_bins.values())
+        self._over.append((traffic.now + window.limit.period, 0, rest))
         self.small = window.small
-        self._over.append((traffic.now + window.limit.period, 0, window.small))
         self.claimed = window.claimed
         self.mark(traffic.now)
 

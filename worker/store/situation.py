@@ -37,10 +37,12 @@ async def read_situation(db: Connection, accounts: Sequence[str]) -> Situation:
 WINDOWS = """
     SELECT v.account, v.provider, v.amount, v.period, v.burst, v.spacing, v.claimed,
            v.spent_small, v.claimed_small, v.owed, v.owed_as_of,
-           coalesce(held.bins, '{}') AS bins, coalesce(held.marks, '{}') AS marks
+           coalesce(held.bins, '{}') AS bins, coalesce(held.marks, '{}') AS marks,
+           coalesce(held.small, '{}') AS small
       FROM relais.v_limits v
      CROSS JOIN LATERAL (
-           SELECT array_agg(s.bin) AS bins, array_agg(s.marks) AS marks
+           SELECT array_agg(s.bin) AS bins, array_agg(s.marks) AS marks,
+                  array_agg(s.small) AS small
              FROM relais.limit_spent s
             WHERE s.limit_id = v.limit_id
               AND s.bin > (SELECT relais.now()) - v.period - relais.bin_width(v.period)) held
@@ -57,6 +59,7 @@ async def _windows(db: Connection) -> list[Window]:
             bins=dict(zip(row["bins"], row["marks"], strict=True)),
             claimed=row["claimed"],
             small=row["spent_small"] + row["claimed_small"],
+            small_bins=dict(zip(row["bins"], row["small"], strict=True)),
             owed=row["owed"],
             owed_as_of=row["owed_as_of"],
         )
