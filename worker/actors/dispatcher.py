@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -39,6 +40,9 @@ log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
 _LONGEST_SLEEP_SECONDS = 5.0  # NOTIFY is a hint; this is the guarantee.
 _SHORTEST_SLEEP_SECONDS = 0.02
+# On the fast clock of a demo hours pass between two questions, and an answer may
+# be late: there nobody sleeps for days.
+_LONGEST_SLEEP = timedelta(hours=6)
 
 
 async def run_dispatcher(
@@ -157,6 +161,8 @@ async def seconds_until_claimable(db: Connection, account: str) -> float | None:
     if paused is not None:
         return paused
     prospect = await _look_at(db, account, await overview.moment(db))
+    if not prospect.is_closed and await rechecks.stale(db, closed=prospect.closed, at_most=1):
+        return 0.0  # A copy of an old posting has become due since its list was asked.
     times = (
         await limits.seconds_until_room(db, prospect.meters),
         await deliveries.seconds_until_due(db),
@@ -167,6 +173,7 @@ async def seconds_until_claimable(db: Connection, account: str) -> float | None:
 
 async def _sleep_seconds(db: Connection, account: str) -> float:
     soonest = await seconds_until_claimable(db, account)
+    longest = min(_LONGEST_SLEEP_SECONDS, await overview.seconds_of(db, _LONGEST_SLEEP))
     if soonest is None:
-        return _LONGEST_SLEEP_SECONDS
-    return min(max(soonest, _SHORTEST_SLEEP_SECONDS), _LONGEST_SLEEP_SECONDS)
+        return longest
+    return min(max(soonest, _SHORTEST_SLEEP_SECONDS), longest)

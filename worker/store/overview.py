@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from worker.store.lists import as_json
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from worker.policy.expansion import ListAddress
     from worker.store.database import Connection
@@ -24,6 +24,15 @@ async def moment(db: Connection) -> datetime:
     """Return what time the database says it is."""
     now: datetime = await db.fetchval(MOMENT)
     return now
+
+
+SECONDS = "SELECT extract(epoch FROM $1::interval)::float8 / rate FROM relais.clock"
+
+
+async def seconds_of(db: Connection, length: timedelta) -> float:
+    """Return how long a process sleeps for *length* of the database's clock."""
+    seconds: float = await db.fetchval(SECONDS, length)
+    return seconds
 
 
 LIST_NUMBER = "SELECT list_id FROM relais.list WHERE definition = $1 AND parts = $2::jsonb"
