@@ -48,7 +48,7 @@ class NameServer:
         self.asked.append(name)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # So that others are asked meanwhile.
         self.at_once -= 1
         return self.has.get(name, Exchanges(Found.NOTHING))
 
@@ -200,6 +200,7 @@ async def test_two_surveyors_at_once(owner: Owner, db: Owner, database_url: str)
 async def test_it_is_woken_and_stopped(owner: Owner, db: Owner, database_url: str) -> None:
     """An expansion wakes it long before its own clock does, and the stop ends its sleep."""
     async with surveying(database_url, NameServer({"asso.fr": MICROSOFT})) as signals:
+        # It looks as it starts; only after that is it the notification that wakes it.
         await asyncio.sleep(0.3)
         await db.add_listener("relais", lambda *args: signals.tell(str(args[3])))
         await wait_for(owner, db, "asso.fr")
@@ -238,6 +239,7 @@ async def test_a_lost_connection(owner: Owner, db: Owner, database_url: str) -> 
             db.get_server_pid(),
         )
         server.may_answer.set()
+        # Until it has met the lost connection: a hint that comes before would be used up.
         await asyncio.sleep(0.2)
         signals.tell("domain")
         await none_waits(db)
