@@ -16,7 +16,7 @@ demo:
 
 test: check
 	@.ci/servers
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n auto --dist worksteal $(ARGS)
 
 check:
 	@$(PYTHON) .ci/bootstrap.py requirements-dev.lock
