@@ -59,6 +59,14 @@ _SCAN = re.compile(
     re.DOTALL,
 )
 
+# RFC 5322, sections 3.2.3 to 3.4, without comments, routes and obsolete forms.
+_STRICT = rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*+@(?:[A-Za-z0-9-]++\.)++[A-Za-z0-9-]++"
+_PHRASE = rf'(?:[{_ATEXT}]++|"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*+"|[ \t]++)*+'
+_MAILBOX = rf"[ \t]*+(?:{_PHRASE}<{_STRICT}>|{_STRICT})[ \t]*+"
+_ADDRESS_LIST = re.compile(
+    rf"{_MAILBOX}(?:,{_MAILBOX})*+|[ \t]*+[A-Za-z][A-Za-z -]{{0,60}}:[ \t]*+;[ \t]*+"
+)
+
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -138,6 +146,14 @@ def addresses_in(field_value: bytes) -> list[str]:
         if len(found) == ADDRESSES_LIMIT:
             break
     return list(found)
+
+
+def is_address_list(field_value: bytes) -> bool:
+    """Tell whether the body of a To or Cc field is what no host corrects on its way.
+
+    A correction would break our signature.
+    """
+    return _ADDRESS_LIST.fullmatch(field_value.decode("latin-1")) is not None
 
 
 def match_template(template: str, local_part: str) -> list[dict[str, str]]:

@@ -16,10 +16,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from worker.mail.copy import REFERENCE_SLOT, freeze, without_nul
-from worker.mail.list_headers import encoded_text, field_line, mailbox
+from worker.mail.dkim_signing import signed
+from worker.mail.header_writer import encoded_text, field_line, mailbox
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from worker.mail.dkim_signing import Signer
 
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _ADDRESS = re.compile(r"[!-;=?-~]{1,320}")
@@ -49,7 +52,12 @@ class Envelope:
 
 
 def write_notice(
-    letter: Letter, envelope: Envelope, *, now: datetime, attached: bytes | None = None
+    letter: Letter,
+    envelope: Envelope,
+    *,
+    now: datetime,
+    attached: bytes | None = None,
+    signer: Signer | None = None,
 ) -> bytes:
     """Return the template of a notice, with *attached* as the message that it is about.
 
@@ -58,7 +66,15 @@ def write_notice(
     body, about_body = _text_part(letter.text)
     if attached is not None:
         body, about_body = _with_attachment(body, about_body, without_nul(attached))
-    return freeze(b"".join((*_header(letter, envelope, now), *about_body)), body)
+    header = b"".join((*_header(letter, envelope, now), *about_body))
+    return freeze(signed(header, signer, now), body)
+
+
+def write_notice_about(
+    raw: bytes, letter: Letter, envelope: Envelope, *, now: datetime, signer: Signer | None
+) -> bytes:
+    """Return the template of a notice with *raw* attached, the message that it is about."""
+    return write_notice(letter, envelope, now=now, attached=raw, signer=signer)
 
 
 def _header(letter: Letter, envelope: Envelope, now: datetime) -> list[bytes]:

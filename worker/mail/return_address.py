@@ -1,19 +1,28 @@
 """Tokens, and the service addresses that carry them.
 
 A token names a number and proves that we wrote it: 64 bits of number, 96 bits
-of HMAC-SHA256 over the purpose and the number, in 32 characters of lower-case
-base32 (RFC 4648), because some gateways lower-case addresses and paths. No
-address is in it, no row is needed to check it, and it does not expire.
+of HMAC-SHA256 over the purpose, the number and what it stands for, in 32
+characters of lower-case base32 (RFC 4648), because some gateways lower-case
+addresses and paths. No address is in it, and it does not expire.
+
+An unsubscription is signed for its list and its person by name. Numbers may be
+given a second time, by a database that was restored from last week's backup;
+a link that is older then opens nothing, where it would open a stranger's page.
 """
 
 from __future__ import annotations
 
 import binascii
 import hmac
+import json
 from base64 import b32decode, b32encode
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TOKEN_LENGTH = 32
 _NUMBER_OCTETS = 8
@@ -45,7 +54,9 @@ class Tokens:
         self._secrets = {key_id(secret): secret for secret in secrets}
         self.key_id = key_id(secrets[0])
 
-    def sign(self, purpose: Purpose, number: int, *, key: str | None = None) -> bytes:
+    def sign(
+        self, purpose: Purpose, number: int, *, stands_for: bytes = b"", key: str | None = None
+    ) -> bytes:
         """Return the token of *number*, signed by the secret called *key*.
 
         A copy is rendered with the key that its posting has frozen, so that a
@@ -54,22 +65,34 @@ class Tokens:
         """
         secret = self._secrets[key or self.key_id]
         packed = number.to_bytes(_NUMBER_OCTETS, "big")
-        return b32encode(packed + _mac(secret, purpose, packed)).lower()
+        return b32encode(packed + _mac(secret, purpose, packed, stands_for)).lower()
 
-    def read(self, purpose: Purpose, token: str) -> int | None:
+    def read(self, purpose: Purpose, token: str, *, stands_for: bytes = b"") -> int | None:
         """Return the number in *token*, or None if we never signed it for *purpose*."""
-        if len(token) != TOKEN_LENGTH:
-            return None
-        try:
-            octets = b32decode(token.upper())
-        except (binascii.Error, ValueError):
-            return None
+        octets = _octets(token)
         packed, mac = octets[:_NUMBER_OCTETS], octets[_NUMBER_OCTETS:]
         genuine = [
-            hmac.compare_digest(mac, _mac(secret, purpose, packed))
+            hmac.compare_digest(mac, _mac(secret, purpose, packed, stands_for))
             for secret in self._secrets.values()
         ]
         return int.from_bytes(packed, "big") if any(genuine) else None
+
+
+def alleged_number(token: str) -> int:
+    """Return the number in *token*, which anybody may have written; 0 if it is no token.
+
+    What it stands for has to be looked up before read() can tell a forgery.
+    """
+    return int.from_bytes(_octets(token)[:_NUMBER_OCTETS], "big")
+
+
+def _octets(token: str) -> bytes:
+    if len(token) != TOKEN_LENGTH:
+        return b""
+    try:
+        return b32decode(token.upper())
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def key_id(secret: bytes) -> str:
@@ -77,8 +100,8 @@ def key_id(secret: bytes) -> str:
     return sha256(b"relais key id\0" + secret).hexdigest()[:8]
 
 
-def _mac(secret: bytes, purpose: Purpose, packed: bytes) -> bytes:
-    message = b"%s\0%s" % (purpose.value.encode(), packed)
+def _mac(secret: bytes, purpose: Purpose, packed: bytes, stands_for: bytes) -> bytes:
+    message = b"%s\0%s%s" % (purpose.value.encode(), packed, stands_for)
     return hmac.digest(secret, message, "sha256")[:_MAC_OCTETS]
 
 
@@ -92,6 +115,11 @@ def subscriber_number(list_id: int, person_id: int) -> int:
 def list_and_person(number: int) -> tuple[int, int]:
     """Undo subscriber_number()."""
     return number >> 40, number & ((1 << 40) - 1)
+
+
+def subscription(definition: str, parts: Mapping[str, str], person: str) -> bytes:
+    """Return what an unsubscription token stands for: a list, and a person's key."""
+    return json.dumps([definition, dict(parts), person], sort_keys=True).encode()
 
 
 def read_service_address(local_part: str) -> ServiceAddress | None:

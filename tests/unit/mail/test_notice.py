@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worker.mail.copy import read_template
+from worker.mail.copy import Personal, read_template
 from worker.mail.notice import Envelope, Letter, write_notice
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def wire(
 ) -> bytes:
     """Write a notice as it goes over the wire."""
     template = write_notice(letter, envelope, now=NOW, attached=attached)
-    return read_template(template).render(reference=REFERENCE, unsubscribe=b"")
+    return read_template(template).copy(Personal(REFERENCE))
 
 
 def read(octets: bytes) -> EmailMessage:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from worker.mail.copy import read_template
+from worker.mail.copy import Personal, for_reader, read_template
 from worker.mail.footer import Footer
 from worker.mail.header import read_message
-from worker.mail.list_headers import ListIdentity
-from worker.mail.preparation import fingerprint, prepare
+from worker.mail.list_headers import Author, ListIdentity, ReplyTo
+from worker.mail.preparation import fingerprint, message_id, prepare
 
 if TYPE_CHECKING:
     from email.message import EmailMessage, Message
@@ -27,12 +27,12 @@ COMITE = ListIdentity(
     definition="committee_role",
     public_url="https://listes.example.fr",
     help_address="aide@example.fr",
-    replies_to_list=False,
 )
 FOOTER = Footer(
     ("Vous êtes sur la liste « Comité ».",), "Ne plus recevoir :", COMITE.unsubscribe_url
 )
-REFERENCE, UNSUBSCRIBE = b"r" * 32, b"u" * 32
+AUTHOR = Author("jerome@b.fr", "Jérôme")
+PERSONAL = Personal(b"r" * 32, b"u" * 32, "jean@orange.fr", ("Jean Dupont",))
 LINK = "https://listes.example.fr/u/" + "u" * 32
 
 HEAD = (
@@ -49,8 +49,8 @@ HEAD = (
 
 def copy_of(raw: bytes, identity: ListIdentity = COMITE) -> bytes:
     """Render one copy of *raw*, as it would go over the wire."""
-    frozen = prepare(raw, identity=identity, author="jerome@b.fr", footer=FOOTER, now=NOW)
-    return read_template(frozen).render(reference=REFERENCE, unsubscribe=UNSUBSCRIBE)
+    frozen = prepare(raw, identity=identity, author=AUTHOR, footers={"fr": FOOTER}, now=NOW)
+    return read_template(for_reader(frozen, "fr")).copy(PERSONAL)
 
 
 def read(wire: bytes) -> EmailMessage:
@@ -76,7 +76,10 @@ def test_the_header_of_a_copy() -> None:
     copy = read(copy_of(plain(b"Bonjour\r\n")))
 
     names = sorted(name.lower() for name in copy.keys())  # noqa: SIM118 - a message, no mapping
-    expected = [*ONCE, "content-transfer-encoding", "x-auto-response-suppress"]
+    expected = [
+        *ONCE, "content-transfer-encoding", "x-auto-response-suppress", "x-ms-reactions",
+        "x-original-from",
+    ]  # fmt: skip
     assert names == sorted(expected)
     assert str(copy["from"]) == (
         "Jérôme via Comité directeur <comite_directeur.comite@listes.example.fr>"
@@ -93,7 +96,7 @@ def test_the_header_of_a_copy() -> None:
 
 def test_replies_to_the_list() -> None:
     """reply_to => 'list' decides Reply-To, and only that."""
-    copy = read(copy_of(plain(b"Bonjour\r\n"), replace(COMITE, replies_to_list=True)))
+    copy = read(copy_of(plain(b"Bonjour\r\n"), replace(COMITE, reply_to=ReplyTo.LIST)))
 
     assert "comite_directeur.comite@listes.example.fr" in str(copy["reply-to"])
 
@@ -165,7 +168,7 @@ BODIES = {
         b"%PDF\r\n--m--\r\n",
         "Bonjour à tous", 2,
     ),
-    "HTML only": Body(plain(b"<p>Hello all</p>", b"text/html; charset=us-ascii"), "Hello all", 1),
+    "HTML only": Body(plain(b"<p>Hello all</p>", b"text/html; charset=us-ascii"), "Hello all", 2),
     "an unknown charset": Body(plain(b"Hello all\r\n", b"text/plain; charset=x-none"), "", 0),
     "signed": Body(
         HEAD + b"Content-Type: multipart/signed; boundary=s;\r\n"
@@ -272,6 +275,14 @@ def test_what_is_missing_is_added() -> None:
     assert str(copy["to"]) == "comite_directeur.comite@listes.example.fr"
     assert str(copy["message-id"]).endswith("@listes.example.fr>")
     assert "Hello" in copy.get_content()
+
+
+def test_the_message_id_is_the_one_that_is_kept() -> None:
+    """It is made of the message as it was examined, NULs and all."""
+    raw = HEAD.replace(b"Message-ID: <1@b.fr>\r\n", b"") + b"\r\na\0b\r\n"
+
+    kept = message_id(read_message(raw), domain=COMITE.domain)
+    assert read(copy_of(raw))["message-id"] == kept
 
 
 class TestFingerprint:
