@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from email.policy import default
 from email.utils import getaddresses
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.accidents import accidents
 from worker.mail import address, dsn, envelope, header, parts, trace
 from worker.mail.authentication import authenticate
 from worker.mail.authentication_results import read_authentication_results
@@ -115,22 +115,8 @@ def test_any_order_of_pieces(raw: bytes) -> None:
 
 def test_mutations() -> None:
     """A return with bytes changed, cut, doubled and moved."""
-    chance = random.Random(20240611)
-    for _ in range(1500):
-        raw = bytearray(SEED)
-        for _ in range(chance.randint(1, 12)):
-            at, to = sorted(chance.choices(range(len(raw) + 1), k=2))
-            match chance.randrange(4):
-                case 0:
-                    raw[at : at + 1] = chance.choice(PIECES)
-                case 1:
-                    del raw[at : min(to, at + 40)]
-                case 2:
-                    raw[at:at] = raw[at:to]
-                case _:
-                    raw[at:to] = bytes(chance.randbytes(min(3, to - at)))
-            del raw[50_000:]
-        _read_everything(bytes(raw))
+    for raw in accidents(SEED, PIECES, count=1500, seed=20240611):
+        _read_everything(raw)
 
 
 @QUICK

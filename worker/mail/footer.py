@@ -1,206 +1,203 @@
 """The footer: merged into the text that people read, not hung on as an attachment.
 
-It goes into the text/plain and the text/html that are shown: the whole message,
-the leaves of a multipart/alternative, or these as the first part of a
-multipart/mixed. Everything else keeps its bytes. What is signed or encrypted,
-in an unknown charset, or put together in any other way gets no footer; its
-header fields offer the same link.
+It goes into the text/plain and the text/html that are shown: the message itself,
+the leaves of a multipart/alternative, the first body of a multipart/mixed or
+multipart/related, however nested. HTML alone gets a text beside it. A
+multipart/mixed that begins with an attachment gets a text part at its end.
+
+What is signed or encrypted, an invitation, a report, what is in an unknown
+charset or encoding or put together in any other way keeps its bytes; the header
+fields offer the same link.
 """
 
 from __future__ import annotations
 
-import binascii
-import codecs
-import html
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, TypeAlias
 
-from worker.mail.copy import UNSUBSCRIBE_SLOT
-from worker.mail.parts import content, entities
+from worker.mail.charset import is_undeclared, true_charset
+from worker.mail.footer_html import html_with_footer
+from worker.mail.footer_slots import Footer
+from worker.mail.footer_text import is_inline_pgp, text_footer, text_with_footer
+from worker.mail.header import as_text
+from worker.mail.hypertext import text_of
+from worker.mail.parts import PARTS_LIMIT, content, entities, written_parameters
+from worker.mail.splice import header_with, spliced
+from worker.mail.transfer import QUOTED_PRINTABLE_FIELD, READABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from worker.mail.parts import Part
 
-_QP_LINE_OCTETS = 76
-_TOKEN_OCTETS = 32
-_READABLE_ENCODINGS = ("", "7bit", "8bit", "quoted-printable", "base64")
-_TOKEN = re.compile(r"[!#$&'*+.^_`|~0-9A-Za-z-]+")
-_LINE_END = re.compile(r"\r\n|\r|\n")
+    Fields: TypeAlias = dict[str, bytes | None]
 
-# The personal link of whoever is quoted; everybody would get it otherwise.
-_QUOTED_LINK = re.compile(r"(/u/|unsubscribe-)[a-z2-7]{32}")
-_QUOTED_LINK_OCTETS = re.compile(_QUOTED_LINK.pattern.encode())
+__all__ = ["Footer", "add_footer"]
 
-# Comments and raw text elements may hold "</body>" that closes nothing.
-_HTML_MARK = re.compile(
-    rb"<!--|-->|</?(?:script|style|textarea|title)\b|</body\b|</html\b", re.IGNORECASE
-)
+# No text may be put beside these. A file that was signed may lie beside a text.
+_SEALED = ("multipart/", "application/pkcs7-mime", "application/x-pkcs7-mime")
+_PARAMETER_LIMIT_OCTETS = 900
+# Nobody reads more of it as text; what is beyond stands in the HTML.
+_HTML_LIMIT = 500_000
+_FIRST_IS_SHOWN = ("multipart/mixed", "multipart/related")
+_TEXTS = ("text/plain", "text/html")
+_TEXT_HEADER = b"Content-Type: text/plain; charset=utf-8\r\n" + QUOTED_PRINTABLE_FIELD + b"\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Footer:
-    """The words below a copy, line by line; the link is put on a line of its own."""
+def add_footer(raw: bytes, footers: Mapping[str, Footer]) -> bytes:
+    """Return *raw*, which holds no NUL, with the footer where it can be read.
 
-    lines: tuple[str, ...]
-    link_label: str
-    url: bytes  # With the slot of the token.
-
-
-def add_footer(raw: bytes, footer: Footer) -> bytes:
-    """Return *raw*, which holds no NUL, with the footer where it can be read."""
-    pieces: list[bytes] = []
-    at = 0
-    for part in _shown_texts(entities(raw)):
-        written = _with_footer(part, footer)
-        if written is not None:
-            pieces += [raw[at : part.header_at], written]
-            at = part.end
-    return b"".join([*pieces, raw[at:]])
+    *footers* are by language; if there are several, each is in a block for its readers.
+    """
+    parts = entities(raw)
+    if any(map(_seals_all, parts)):
+        return raw
+    shown = list(_shown(parts, parts[0]))
+    if not shown:
+        return _with_text_at_end(parts, footers)
+    is_html_alone = all(part.content_type == "text/html" for part in shown)
+    write = _html_and_text if is_html_alone else _with_footer
+    written = ((part, write(part, footers)) for part in shown)
+    return spliced(raw, [(part.header_at, part.end, piece) for part, piece in written if piece])
 
 
-def _shown_texts(found: Sequence[Part]) -> list[Part]:
-    root = found[0]
-    children = [part for part in found if part.parent is root]
-    if root.content_type == "multipart/mixed" and children:
-        first = children[0]
-        if first.content_type == "multipart/alternative":
-            children, root = [part for part in found if part.parent is first], first
-        else:
-            root, children = first, []
-    texts = children if root.content_type == "multipart/alternative" else [root]
-    return [
-        part
-        for part in texts
-        if part.content_type in ("text/plain", "text/html") and part.disposition != "attachment"
-    ]
+def _seals_all(part: Part) -> bool:
+    """Whether *part*, wherever it is, leaves the whole message to programs that know it."""
+    is_invitation = part.content_type == "text/calendar" and "method" in part.parameters
+    return part.content_type == "application/pgp-encrypted" or is_invitation
 
 
-def _with_footer(part: Part, footer: Footer) -> bytes | None:
+def _shown(parts: Sequence[Part], whole: Part) -> Iterator[Part]:
+    """Yield the texts in *whole* that are read as its body."""
+    if whole.content_type in _TEXTS:
+        if not whole.is_attachment:
+            yield whole
+    elif whole.is_multipart:
+        children = _children(parts, whole)
+        if whole.content_type in _FIRST_IS_SHOWN:
+            yield from _shown(parts, _first(whole, children))
+        elif whole.content_type == "multipart/alternative":
+            for child in children:
+                yield from _shown(parts, child)
+
+
+def _children(parts: Sequence[Part], whole: Part) -> list[Part]:
+    return [part for part in parts if part.parent is whole]
+
+
+def _first(whole: Part, children: Sequence[Part]) -> Part:
+    """Return the body of a multipart/mixed or multipart/related (RFC 2387, section 3.2)."""
+    start = whole.parameters.get("start")
+    if start and whole.content_type == "multipart/related":
+        return next((part for part in children if _content_id(part) == start), children[0])
+    return children[0]
+
+
+def _content_id(part: Part) -> str:
+    found = (f.body.decode("latin-1") for f in part.fields if f.name == "content-id")
+    return next(found, "")
+
+
+def _with_footer(part: Part, footers: Mapping[str, Footer]) -> bytes | None:
     """Return header and body of *part* with the footer, or None to leave it alone."""
-    if part.encoding not in _READABLE_ENCODINGS:
+    written = _written(part, footers)
+    return header_with(part, written[0]) + written[1] if written else None
+
+
+def _written(part: Part, footers: Mapping[str, Footer]) -> tuple[Fields, bytes] | None:
+    """Return the fields of *part* that change, and its body with the footer."""
+    if part.encoding not in READABLE:
         return None
-    charset = part.parameters.get("charset") or "us-ascii"
-    try:
-        if not _is_ascii_compatible(charset):
-            return None
-        if part.content_type == "text/html":
-            body = _html_with_footer(_QUOTED_LINK_OCTETS.sub(rb"\1", content(part)), footer)
-        else:
-            text = _QUOTED_LINK.sub(r"\1", content(part).decode(charset))
-            charset = _charset_for(charset, text, footer)
-            body = _text_with_footer(text, charset, footer)
-    except (LookupError, UnicodeError, binascii.Error):
+    octets = content(part)
+    charset = true_charset(part.charset, octets)
+    if part.content_type == "text/html":
+        # A footer in ASCII spoils no text whose charset nobody knows.
+        charset = charset or ("us-ascii" if is_undeclared(part.charset) else None)
+        written = html_with_footer(octets, charset, footers) if charset else None
+    elif charset is None or is_inline_pgp(octets):
         return None
-    return _header_of(part, charset) + b"\r\n" + body
+    else:
+        is_flowed = part.parameters.get("format", "").lower() == "flowed"
+        written = text_with_footer(octets, charset, footers, is_flowed=is_flowed)
+    return (_fields(part, written[1]), written[0]) if written else None
 
 
-def _is_ascii_compatible(charset: str) -> bool:
-    return "</body>".encode(charset) == b"</body>" and codecs.lookup(charset).name != "utf-7"
+def _fields(part: Part, charset: str) -> Fields:
+    """Return the fields of *part* that its new body makes untrue, as they are now."""
+    changed: Fields = {
+        "content-length": None,
+        "content-md5": None,
+        "content-transfer-encoding": QUOTED_PRINTABLE_FIELD,
+    }
+    if charset != (part.charset or "us-ascii"):
+        changed["content-type"] = _content_type(part, charset)
+    return changed
 
 
-def _charset_for(charset: str, text: str, footer: Footer) -> str:
-    try:
-        (text + "".join(footer.lines) + footer.link_label).encode(charset)
-    except UnicodeError:
-        return "utf-8"
-    return charset
-
-
-def _text_with_footer(text: str, charset: str, footer: Footer) -> bytes:
-    # "-- " starts a signature; many programs fold it away (RFC 3676, section 4.3).
-    above = ["-- ", *footer.lines, footer.link_label]
-    body = "\n".join([_LINE_END.sub("\n", text).rstrip("\n"), "", *above, ""])
-    prefix, _, suffix = footer.url.partition(UNSUBSCRIBE_SLOT)
-    return _quoted_printable(body.encode(charset)) + _link_line(prefix, suffix)
-
-
-def _link_line(prefix: bytes, suffix: bytes) -> bytes:
-    """Return the link in quoted-printable, its slot never broken in two."""
-    break_before = len(prefix) + _TOKEN_OCTETS + len(suffix) >= _QP_LINE_OCTETS
-    return b"".join(
-        (
-            _quoted_printable(prefix).rstrip(b"\r\n"),
-            b"=\r\n" if break_before else b"",
-            UNSUBSCRIBE_SLOT,
-            _quoted_printable(suffix).rstrip(b"\r\n"),
-            b"\r\n",
-        )
-    )
-
-
-def _quoted_printable(octets: bytes) -> bytes:
-    encoded = binascii.b2a_qp(octets, quotetabs=False, istext=True)
-    return encoded.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
-def _html_with_footer(octets: bytes, footer: Footer) -> bytes:
-    shown = "<br>\n".join(html.escape(line) for line in footer.lines)
-    prefix, _, suffix = (
-        html.escape(piece.decode("ascii")).encode("ascii")
-        for piece in footer.url.partition(UNSUBSCRIBE_SLOT)
-    )
-    # Characters as references, so that the part keeps its charset.
-    block = (
-        '\n<div style="margin-top:2em;padding-top:.5em;border-top:1px solid #999;'
-        f'font:13px sans-serif">\n{shown}<br>\n<a href="'
-    ).encode("ascii", "xmlcharrefreplace")
-    label = html.escape(footer.link_label.rstrip(" :\N{NO-BREAK SPACE}"))
-    tail = f'">{label}</a>\n</div>\n'.encode("ascii", "xmlcharrefreplace")
-    at = _end_of_body(octets)
-    head = _quoted_printable(octets[:at].rstrip(b"\r\n") + block).rstrip(b"\r\n")
-    return b"".join(
-        (
-            head,
-            b"=\r\n",
-            _link_line(prefix, suffix).rstrip(b"\r\n"),
-            b"=\r\n",
-            _quoted_printable(tail + octets[at:]),
-        )
-    )
-
-
-def _end_of_body(octets: bytes) -> int:
-    """Return where the last real ``</body>`` stands, else ``</html>``, else the end."""
-    inside = b""
-    body = document = -1
-    for mark in _HTML_MARK.finditer(octets):
-        token = mark[0].lower()
-        if inside:
-            if token in (b"-->", b"</" + inside):
-                inside = b""
-        elif token == b"<!--":
-            inside = b"!--"  # Ended by --> alone: no tag has this name.
-        elif token == b"</body":
-            body = mark.start()
-        elif token == b"</html":
-            document = mark.start()
-        elif not token.startswith((b"</", b"--")):
-            inside = token[1:]
-    return next((at for at in (body, document) if at >= 0), len(octets))
-
-
-def _header_of(part: Part, charset: str) -> bytes:
-    """Return the part's header block with a content type and an encoding that are true."""
-    kept = [
-        field.line.rstrip(b"\r\n") + b"\r\n"
-        for field in part.fields
-        if field.name not in ("content-type", "content-transfer-encoding", "content-length")
+def _content_type(part: Part, charset: str) -> bytes:
+    value = next((f.body for f in part.fields if f.name == "content-type"), b"").decode("latin-1")
+    others = [
+        text
+        for name, text in written_parameters(value)
+        if name != "charset" and len(text) <= _PARAMETER_LIMIT_OCTETS
     ]
-    parameters = {**part.parameters, "charset": charset}
-    written = "".join(f"; {name}={_parameter(value)}" for name, value in parameters.items())
+    written = "".join(f";\r\n {text}" for text in (f"charset={charset}", *others))
+    return f"Content-Type: {part.content_type}{written}\r\n".encode("latin-1", "replace")
+
+
+def _html_and_text(part: Part, footers: Mapping[str, Footer]) -> bytes | None:
+    """Return *part*, HTML that nothing stands beside, in a multipart/alternative."""
+    written = _written(part, footers)
+    if written is None:
+        return None
+    text = _text_beside(as_text(content(part), part.charset))
+    beside = text_with_footer(text, "utf-8", footers, is_flowed=False)
+    boundary = _unused_boundary(part.raw)
+    alternative = b'Content-Type: multipart/alternative; boundary="%s"\r\n' % boundary
+    # A multipart/related may name its body, which the alternative is now.
+    inside = [f.name for f in part.fields if _is_of_content(f.name)]
+    outside = [f.name for f in part.fields if not _is_of_content(f.name)]
     return b"".join(
         (
-            *kept,
-            f"Content-Type: {part.content_type}{written}\r\n".encode("ascii", "replace"),
-            b"Content-Transfer-Encoding: quoted-printable\r\n",
+            header_with(part, {**dict.fromkeys(inside), "content-type": alternative}),
+            b"--%s\r\n" % boundary,
+            _TEXT_HEADER,
+            beside[0] if beside else b"",
+            b"\r\n--%s\r\n" % boundary,
+            header_with(part, {**dict.fromkeys(outside), **written[0]}),
+            written[1],
+            b"\r\n--%s--\r\n" % boundary,
         )
     )
 
 
-def _parameter(value: str) -> str:
-    if _TOKEN.fullmatch(value):
-        return value
-    return '"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"'))
+def _text_beside(source: str) -> bytes:
+    text = text_of(source[:_HTML_LIMIT]) + ("\n\n[...]" if len(source) > _HTML_LIMIT else "")
+    return text.encode("utf-8", "replace")
+
+
+def _is_of_content(name: str) -> bool:
+    return name.startswith("content-") and name != "content-id"
+
+
+def _unused_boundary(raw: bytes) -> bytes:
+    # "=_" stands in no quoted-printable (RFC 2045, section 6.7), and nobody can
+    # write a boundary that depends on the whole message into that message.
+    return b"=_" + sha256(raw).hexdigest()[:32].encode("ascii")
+
+
+def _with_text_at_end(parts: Sequence[Part], footers: Mapping[str, Footer]) -> bytes:
+    """Return the message with the footer as its last part, if it begins with an attachment."""
+    whole = parts[0]
+    children = _children(parts, whole)
+    if whole.content_type != "multipart/mixed" or not children or len(parts) >= PARTS_LIMIT:
+        return whole.raw
+    if children[0].content_type.startswith(_SEALED):
+        return whole.raw
+    delimiter = b"\r\n--" + whole.parameters["boundary"].rstrip().encode("latin-1", "replace")
+    is_closed = whole.close_at < whole.end
+    piece = b"".join(
+        (delimiter, b"\r\n", _TEXT_HEADER, text_footer(footers))
+        + (() if is_closed else (delimiter, b"--\r\n"))
+    )
+    return spliced(whole.raw, [(whole.close_at, whole.close_at, piece)])

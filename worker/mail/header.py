@@ -22,6 +22,7 @@ HEADER_LIMIT_BYTES = 256 * 1024
 _TEXT_LIMIT_BYTES = 32 * 1024
 
 _FIELD_NAME = re.compile(rb"([!-9;-~]{1,998})[ \t]*+:")
+_EMPTY_LINE = re.compile(rb"\r?\n")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -97,10 +98,12 @@ def scan_fields(raw: bytes, start: int, end: int) -> tuple[tuple[Field, ...], in
     fields: list[Field] = []
     at = start
     while at < end and at - start <= HEADER_LIMIT_BYTES:
+        # The empty line comes first: it is no field, even if the body begins with a blank.
+        empty = _EMPTY_LINE.match(raw, at, end)
+        if empty:
+            return tuple(fields), empty.end()
         next_at = end_of_field(raw, at, end)
         line = raw[at:next_at]
-        if line in (b"\r\n", b"\n"):  # The empty line between header and body.
-            return tuple(fields), next_at
         match = _FIELD_NAME.match(line)
         if match:
             fields.append(Field(match[1].decode("ascii").lower(), line))
@@ -128,9 +131,14 @@ def decoded(value: bytes) -> str:
     return _CONTROLS.sub(" ", _decode_words(text)).strip()
 
 
+def is_readable_charset(charset: str) -> bool:
+    """Whether *charset* may be looked up: its codec, if any, is safe on any bytes."""
+    return _CHARSET.fullmatch(charset.lower()) is not None
+
+
 def as_text(value: bytes, charset: str = "") -> str:
     """Decode *value*: as *charset*, else as UTF-8, else byte by byte."""
-    if _CHARSET.fullmatch(charset.lower()):
+    if is_readable_charset(charset):
         try:
             return value.decode(charset)
         except (LookupError, UnicodeError):

@@ -16,6 +16,7 @@ import binascii
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from worker.mail.header import as_text, from_base64, scan_fields
 
@@ -30,7 +31,7 @@ BOUNDARY_LIMIT = 200  # RFC 2046, section 5.1.1, allows 70.
 _VALUE_LIMIT = 4000
 
 _PARAMETER = re.compile(
-    r";\s*+([^\s=;\"*]{1,60}+)(\*[\d*]{1,4}+)?\s*+="
+    r";\s*+([^\s=;\"*]{1,60}+)(\*[\d*]{0,4}+)?\s*+="
     r"\s*+(?:\"((?:[^\"\\]|\\.)*+)\"?|([^;\s]*+))",
     re.DOTALL,
 )
@@ -61,6 +62,17 @@ class Part:
     def charset(self) -> str:
         """The declared charset in lower case, or ""."""
         return self.parameters.get("charset", "").lower()
+
+    @property
+    def file_name(self) -> str:
+        """The name that an attachment asks to be saved under, as it stands, or ""."""
+        _, parameters = read_media_type(_value(self.fields, "content-disposition"))
+        return parameters.get("filename", "")
+
+    @property
+    def is_attachment(self) -> bool:
+        """Whether it is to be saved rather than read."""
+        return self.disposition == "attachment" or bool(self.file_name)
 
     @property
     def is_multipart(self) -> bool:
@@ -113,18 +125,29 @@ def read_media_type(value: str) -> tuple[str, dict[str, str]]:
     """Read a Content-Type or Content-Disposition body: its type, its parameters.
 
     RFC 2045, section 5.1; the pieces of a continued parameter are joined
-    (RFC 2231, section 3).
+    (RFC 2231, section 3), octets that are written as numbers are read (section 4).
     """
     value = value[:_VALUE_LIMIT]
     head = value.partition(";")[0]
     parameters: dict[str, str] = {}
+    extended: dict[str, str] = {}
     for name, piece, quoted, bare in _PARAMETER.findall(value[len(head) :]):
         text = bare or _QUOTED_PAIR.sub(r"\1", quoted)
-        if piece:
+        if piece == "*":
+            extended.setdefault(name.lower(), unquote(text.rpartition("'")[2], "latin-1"))
+        elif piece:
             parameters[name.lower()] = parameters.get(name.lower(), "") + text
         else:
             parameters.setdefault(name.lower(), text)
-    return head.strip().lower(), parameters
+    return head.strip().lower(), {**extended, **parameters}
+
+
+def written_parameters(value: str) -> list[tuple[str, str]]:
+    """Return the parameters of a Content-Type body by name, each as it stands."""
+    value = value[:_VALUE_LIMIT]
+    head = value.partition(";")[0]
+    found = _PARAMETER.finditer(value[len(head) :])
+    return [(match[1].lower(), match[0].lstrip("; \t\r\n")) for match in found]
 
 
 def _read_entity(raw: bytes, start: int, end: int, parent: Part | None, found: list[Part]) -> None:
@@ -165,7 +188,9 @@ def _read_header(raw: bytes, start: int, end: int, parent: Part | None) -> Part:
 
 
 def _value(fields: tuple[Field, ...], name: str) -> str:
-    return next((f.body.decode("latin-1") for f in fields if f.name == name), "")
+    """Return the body of the first field called *name*, without what programs pass over."""
+    found = (f.body.decode("latin-1").replace("\0", "") for f in fields if f.name == name)
+    return next(found, "")
 
 
 def _spans(part: Part) -> list[tuple[int, int]]:
@@ -183,7 +208,10 @@ def _spans(part: Part) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     begin: int | None = None
     for at, after, closes in _delimiters(part, b"--" + boundary):
-        if begin is not None and len(spans) < PARTS_LIMIT:
+        if len(spans) >= PARTS_LIMIT:
+            begin = None
+            break
+        if begin is not None:
             spans.append((begin, max(begin, at)))
         if closes:
             return [*spans, (max(at, begin or 0), after)] if spans else []

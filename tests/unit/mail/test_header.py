@@ -22,6 +22,11 @@ def test_what_is_no_field_begins_the_body() -> None:
     assert read_message(b"A: 1\r\nHello you\r\n").body == b"Hello you\r\n"
 
 
+def test_a_body_may_begin_with_a_blank() -> None:
+    """The empty line before it is none of the header that goes on."""
+    assert read_message(b"A: 1\r\n\r\n indented\r\n").body == b" indented\r\n"
+
+
 TEXTS = {
     "q": (b"=?utf-8?q?a_=C3=A9?=", "a é"),
     "b": (b"=?iso-8859-1?B?6Q==?=", "é"),

@@ -118,6 +118,23 @@ def test_bombs_are_bounded() -> None:
     assert len(parts.entities(wide)) == parts.PARTS_LIMIT
 
 
+PARAMETERS = {
+    "plain": ("a/b; X=y", {"x": "y"}),
+    "quoted": ('a/b; x="y; \\"z\\""', {"x": 'y; "z"'}),
+    "continued": ("a/b; x*0=y; x*1=z", {"x": "yz"}),
+    "extended": ("a/b; x*=utf-8'fr'y%20z", {"x": "y z"}),
+    "both": ("a/b; x*=utf-8''y; x=z", {"x": "z"}),
+    "twice": ("a/b; x=y; x=z", {"x": "y"}),
+    "none": ("a/b;;=;x", {}),
+}
+
+
+@pytest.mark.parametrize(("value", "parameters"), PARAMETERS.values(), ids=PARAMETERS)
+def test_parameters(value: str, parameters: dict[str, str]) -> None:
+    """RFC 2045, section 5.1, and RFC 2231; what is plain wins."""
+    assert parts.read_media_type(value) == ("a/b", parameters)
+
+
 TEXTS = {
     "utf-8 by default": (b"", "é".encode(), "é"),
     "latin-1 if it must be": (b"", b"\xe9", "é"),
