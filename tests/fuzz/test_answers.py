@@ -152,6 +152,7 @@ HOSTILE = {
     "quoted": (HTML, b"<blockquote>" * 8000),
     "unquoted": (HTML, b"</blockquote>" * 8000),
     "entities": (HTML, b"&#38;" * 20_000),
+    "an entity's number": (HTML, b"&#" + b"9" * 100_000),
     "open entities": (HTML, b"&" * 100_000),
     "paragraphs": (HTML, b"<p>" * 33_000),
     "a megabyte": (HTML, b"<p>x</p>" * 125_000),

@@ -13,10 +13,10 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from enum import Enum
-from html import unescape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from worker.mail.hypertext import unescaped
 from worker.mail.parts import decoded_text, leaves
 
 if TYPE_CHECKING:
@@ -162,9 +162,15 @@ def read_answer(raw: bytes) -> Answer:
     return _refusal(own)
 
 
+def shown_text(raw: bytes) -> str:
+    """Return the text that people read in *raw*, whoever wrote it."""
+    text, _ = _text(leaves(raw))
+    return text
+
+
 def beginning_of(raw: bytes) -> str:
     """Return the first lines of the text that people read in *raw*, to be quoted."""
-    text, _ = _text(leaves(raw))
+    text = shown_text(raw)
     shown = [line for line in _lines(text) if line][:_QUOTED_LINES]
     return "\n".join(f"> {line[:_QUOTED_LENGTH]}" for line in shown)
 
@@ -180,6 +186,18 @@ def _refusal(own: Sequence[str]) -> Answer:
             break
         reason.append(line)
     return Answer(Meaning.NO, " ".join(reason).strip()[:_REASON_LIMIT])
+
+
+def own_lines(raw: bytes) -> list[str]:
+    """Return the lines of *raw* that are surely its author's, a greeting left out.
+
+    An attachment is worth a line: what it says is not read.
+    """
+    parts = leaves(raw)
+    text, _ = _text(parts)
+    lines = _without_greeting(_words_in(_lines(text)).own)
+    others = [p for p in parts if not p.content_type.startswith((*_READ, *_WORDLESS))]
+    return [*lines, *(part.content_type for part in others)]
 
 
 def _without_greeting(own: Sequence[str]) -> list[str]:
@@ -324,7 +342,7 @@ def _from_html(source: str) -> str:
         elif not depth and not mark:
             shown.append(piece)
     # What is never closed may be words, for all we know.
-    return unescape(_HTML_TAG.sub("", _HTML_BREAK.sub("\n", "".join([*shown, *hidden]))))
+    return unescaped(_HTML_TAG.sub("", _HTML_BREAK.sub("\n", "".join([*shown, *hidden]))))
 
 
 def _mark_of(tag: str) -> str:

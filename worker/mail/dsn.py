@@ -119,6 +119,10 @@ _LEADING = re.compile(
 _HELPERS = ("postmaster@", "mailer-daemon@", "abuse@", "support@", "helpdesk@")
 
 
+# In the same form; RFC 6591: an auth-failure report is about forgers.
+_NO_COMPLAINTS = ("auth-failure", "not-spam", "dkim")
+
+
 class Kind(Enum):
     """What a return is about."""
 
@@ -151,6 +155,11 @@ class Return:
     feedback_type: str = ""  # RFC 5965, section 7.3: abuse, not-spam, auth-failure
     references: tuple[str, ...] = ()  # X-Relais-Ref of the message returned
     message_id: str = ""  # of the message returned, in its brackets
+
+    @property
+    def complains(self) -> bool:
+        """Whether a person does not want such mail."""
+        return self.kind is Kind.COMPLAINT and self.feedback_type not in _NO_COMPLAINTS
 
 
 def read_return(raw: bytes) -> Return | None:
@@ -265,8 +274,7 @@ def _complaint(notice: _Notice, fields: list[Field]) -> Return:
         if found.name == name
         for address in _addresses(found.body.decode("latin-1"))
     ]
-    # RFC 6591: an auth-failure report is about forgers, and no person complains.
-    complains = feedback_type not in ("auth-failure", "not-spam", "dkim")
+    complains = feedback_type not in _NO_COMPLAINTS
     return notice.make(
         Kind.COMPLAINT,
         "arf",

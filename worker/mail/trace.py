@@ -10,11 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from worker.mail.address import addresses_in, local_part_of, read_author, split_address
+from worker.mail.parts import entities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from worker.mail.header import Message
+    from worker.mail.parts import Part
 
 # RFC 5321, section 6.3, asks for at least 100; three hosts never make 30.
 HOPS_LIMIT = 30
@@ -41,6 +43,12 @@ _AUTOREPLY_MARKS = (
     ("x-fc-machinegenerated", "true"),
     ("delivered-to", "autoresponder"),
 )
+# A recall does nothing outside of its Exchange, but to draw everybody's eyes.
+_RECALLS = ("urn:content-classes:recallmessage", "urn:content-classes:recallreport")
+_REACTION = "text/vnd.google.email-reaction+json"
+# What attendees answer to whoever invited them (RFC 5546, section 1.4). Whoever
+# invited a list may also cancel, and everybody has to hear of that.
+_ANSWERS = ("reply", "counter", "refresh")
 # What the filters of hosts write, and the beginning of its body.
 _SPAM_MARKS = (
     ("x-spam-flag", "yes"),
@@ -172,6 +180,28 @@ def _has_automatic_subject(message: Message) -> bool:
     return bool(is_answer and _AUTO.match(subject))
 
 
+def _is_recall(message: Message) -> bool:
+    return message.value("content-class").lower().startswith(_RECALLS)
+
+
+def _is_reaction(message: Message) -> bool:
+    return any(part.content_type == _REACTION for part in _parts(message))
+
+
+def _answers_an_invitation(message: Message) -> bool:
+    # One that is attached is what somebody writes about.
+    return any(
+        part.content_type == "text/calendar"
+        and part.disposition != "attachment"
+        and part.parameters.get("method", "").lower() in _ANSWERS
+        for part in _parts(message)
+    )
+
+
+def _parts(message: Message) -> list[Part]:
+    return entities(b"".join(field.line for field in message.fields) + b"\r\n" + message.body)
+
+
 def _list_id(body: bytes) -> str:
     """Return the identifier without the phrase before it (RFC 2919, section 3)."""
     text = body.decode("latin-1").lower()
@@ -191,4 +221,7 @@ _AUTOMATIC: tuple[tuple[str, Callable[[Message], bool]], ...] = (
     ("report", _is_report),
     ("robot", _author_is_robot),
     ("subject", _has_automatic_subject),
+    ("recall", _is_recall),
+    ("reaction", _is_reaction),
+    ("invitation-answer", _answers_an_invitation),
 )

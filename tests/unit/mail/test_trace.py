@@ -57,6 +57,39 @@ def test_is_automatic(fields: list[str], rule: str | None) -> None:
     assert trace.is_automatic(_message(*fields)) == rule
 
 
+CALENDAR = "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n"
+PROGRAMS = {
+    "a recall": ("Content-Class: urn:content-classes:recallmessage", "recall"),
+    "a recall's report": ("Content-class: URN:content-classes:RecallReport", "recall"),
+    "Outlook": ("Content-Class: urn:content-classes:message", None),
+    "an invitation of Outlook": ("Content-Class: urn:content-classes:calendarmessage", None),
+    "a reaction": (
+        CALENDAR + "Content-Type: text/vnd.google.email-reaction+json\r\n\r\n{}\r\n--b--",
+        "reaction",
+    ),
+    "a reaction alone": ("Content-Type: text/vnd.google.email-reaction+json", "reaction"),
+    "somebody comes": (
+        CALENDAR + "Content-Type: text/calendar; METHOD=REPLY\r\n\r\n--b--", "invitation-answer",
+    ),
+    "a mail about who comes": (
+        CALENDAR + "Content-Type: text/calendar; method=REPLY\r\n"
+        "Content-Disposition: attachment; filename=a.ics\r\n\r\n--b--", None,
+    ),
+    "somebody comes, alone": ("Content-Type: text/calendar; method=reply", "invitation-answer"),
+    "another date": ("Content-Type: text/calendar; method=COUNTER", "invitation-answer"),
+    "an invitation": (CALENDAR + "Content-Type: text/calendar; method=REQUEST\r\n\r\n--b--", None),
+    "it is cancelled": ("Content-Type: text/calendar; method=CANCEL", None),
+    "a calendar": ("Content-Type: text/calendar", None),
+    "a mail about all this": ("Subject: Rappel : METHOD=REPLY", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("raw", "rule"), PROGRAMS.values(), ids=PROGRAMS)
+def test_what_programs_write_for_people(raw: str, rule: str | None) -> None:
+    """Nobody on a list wants to read who comes, who likes it, or who takes it back."""
+    assert trace.is_automatic(read_message(raw.encode() + b"\r\n\r\n.")) == rule
+
+
 LOOPS = {
     "our reference": (["X-Relais-Ref: abc"], "relais-ref"),
     "our list": (["List-Id: Comit\u00e9 <bureau.Listes.example.fr>"], "list-id"),
