@@ -76,7 +76,7 @@ def is_key_in_use(record: bytes) -> bool:
     RFC 6376, section 3.6.1: what is signed with a key on trial is not to be
     treated otherwise than what is not signed.
     """
-    tags = _tags(record) if len(record) <= KEY_LIMIT_BYTES else {}
+    tags = read_tags(record) if len(record) <= KEY_LIMIT_BYTES else {}
     on_trial = b"y" in map(bytes.strip, tags.get(b"t", b"").lower().split(b":"))
     return bool(tags.get(b"p")) and not on_trial
 
@@ -107,7 +107,7 @@ def _signatures(message: Message) -> Iterator[Signature | None]:
 def _read_signature(number: int, field: Field) -> Signature | None:
     if len(field.line) > _FIELD_LIMIT_BYTES or _MANY_SPACES.search(field.line):
         return None
-    tags = _tags(field.line.partition(b":")[2])
+    tags = read_tags(field.line.partition(b":")[2])
     domain, selector = tags.get(b"d", b""), tags.get(b"s", b"")
     covered = [name.strip().lower() for name in tags.get(b"h", b"").split(b":")]
     if tags.get(b"a") != _ALGORITHM or b"from" not in covered:
@@ -121,7 +121,7 @@ def _read_signature(number: int, field: Field) -> Signature | None:
     return Signature(number, domain.decode("ascii").lower(), selector.decode("ascii").lower())
 
 
-def _tags(text: bytes) -> dict[bytes, bytes]:
+def read_tags(text: bytes) -> dict[bytes, bytes]:
     """Read a list of tags (section 3.2), {} if it is none, or names one twice."""
     tags: dict[bytes, bytes] = {}
     for spec in text.strip().removesuffix(b";").split(b";"):
