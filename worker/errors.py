@@ -7,6 +7,10 @@ the worker can go on. Edges make them from their library's own.
 
 from __future__ import annotations
 
+from typing import Literal
+
+KillReason = Literal["time", "memory", "crash", "nonsense"]
+
 
 class WorkerError(Exception):
     """The root of what the worker's own edges raise."""
@@ -30,6 +34,18 @@ class StoreRefused(WorkerError):
 
 class QueryFailed(WorkerError):
     """A list's own query fails, or takes too long; the message says why."""
+
+
+class ReaderKilled(WorkerError):
+    """A message was not read to its end: *why* says what it took too much of, or what broke."""
+
+    def __init__(self, why: KillReason, detail: str) -> None:
+        super().__init__(f"{why}: {detail}")
+        self.why = why
+
+
+class ReaderMissing(WorkerError):
+    """The process that reads foreign mail cannot be started; the message says why."""
 
 
 class MigrationError(WorkerError):

@@ -1,0 +1,1 @@
+"""Reading foreign mail in a process of its own, which may be killed."""
