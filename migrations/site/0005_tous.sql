@@ -13,4 +13,5 @@ select lists.define(
     address => 'tous',
     title   => 'Tous les licenciés',
     why     => 'comme licencié de la fédération',
+    form    => 'announcement',              -- From the list, To each member by name
     post    => 'lists.tous_authors');

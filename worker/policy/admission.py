@@ -92,6 +92,7 @@ class MessageFacts:
     loop: str | None = None
     other_list: str | None = None
     spam: str | None = None
+    asks_to_leave: bool = False  # And says nothing else.
     authenticity: Authenticity = Authenticity.UNKNOWN
     method: str = ""  # dmarc, dkim, spf
 
@@ -188,6 +189,12 @@ UNWANTED: tuple[MessageRule, ...] = (
 CHAIN: tuple[Rule, ...] = (
     Rule("posted before", lambda f: f.posted_before, Action.DROP, ArrivalOutcome.DUPLICATE),
     Rule("banned", lambda f: f.banned, Action.REFUSE, ArrivalOutcome.REFUSED_BANNED),
+    Rule(
+        "asks to leave, and says nothing else",
+        lambda f: f.message.asks_to_leave,
+        Action.REFUSE,
+        ArrivalOutcome.ASKED_TO_LEAVE,
+    ),
     Rule(
         "nobody may post",
         lambda f: f.definition.post == "nobody",

@@ -129,3 +129,27 @@ def _shrunk(name: str, was: Size, now: Size) -> Iterator[Shrunk]:
 
 def _looks_wrong(before: int, after: int) -> bool:
     return before >= SHRINKS_FROM and after * 2 < before
+
+
+# By name of the list, then of the option.
+Options: TypeAlias = "Mapping[str, Mapping[str, str | None]]"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionChange:
+    """An option of a list that says something else now; None: nothing."""
+
+    definition: str
+    option: str
+    before: str | None
+    after: str | None
+
+
+def option_changes(before: Options, after: Options) -> tuple[OptionChange, ...]:
+    """Compare; lists that came or went, and options that are new to all, are left out."""
+    return tuple(
+        OptionChange(name, option, was, after[name][option])
+        for name in sorted(before.keys() & after.keys())
+        for option, was in before[name].items()
+        if option in after[name] and after[name][option] != was
+    )

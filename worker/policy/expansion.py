@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.mail.address import match_template
+from worker.mail.copy import merge_slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,7 +28,7 @@ class Definition:
     title: str
     post: str  # members, anyone, moderators, nobody or view
     post_view: str | None
-    reply_to: str  # author or list
+    reply_to: str  # author, list or owner
     max_size: int  # octets
     max_recipients: int
     lang: str
@@ -41,6 +42,9 @@ class Definition:
     priority: str = "normal"  # low, normal or high: how many turns its postings get
     finish_within: timedelta | None = None  # what has not left by then is cancelled
     owner: str | None = None  # the person behind -owner; None: the site's help address
+    form: str = "discussion"  # or announcement, anonymous
+    subject_prefix: str = ""
+    merge_fields: tuple[str, ...] = ()  # columns of the view that its words name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,14 @@ class ListAddress:
     def filled(self, text: str) -> str:
         """Fill the placeholders of any other words of the definition."""
         return _filled(text, self.parts)
+
+    def worded(self, text: str) -> str:
+        """Fill the placeholders of words that may also name columns of the view.
+
+        What each recipient's row says is put in when their copy is rendered.
+        """
+        slots = {name: merge_slot(n) for n, name in enumerate(self.definition.merge_fields)}
+        return _filled(text, {**slots, **self.parts})
 
 
 def _filled(template: str, parts: Mapping[str, str]) -> str:

@@ -37,6 +37,7 @@ class ArrivalOutcome(StrEnum):
     DROPPED_AUTOMATIC = "dropped_automatic"
     DROPPED_LOOP = "dropped_loop"
     UNSUBSCRIBED = "unsubscribed"
+    ASKED_TO_LEAVE = "asked_to_leave"  # To a list, with nothing else to say: told how.
     CONFIRMED = "confirmed"
     APPROVED = "approved"
     DECLINED = "declined"
@@ -81,7 +82,9 @@ class NoticeKind(StrEnum):
     EXPIRED = "expired"
     QUERY_FAILS = "query_fails"
     ANSWER_UNCLEAR = "answer_unclear"
+    HOW_TO_LEAVE = "how_to_leave"
     FORWARDED = "forwarded"
+    FAREWELL = "farewell"  # To who has left every list on a page.
 
 
 class OptOutMethod(StrEnum):

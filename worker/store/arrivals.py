@@ -12,6 +12,7 @@ message that kills the process is known by it (three: quarantine).
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -160,6 +161,8 @@ async def store(
     db: Connection, place: Place, raw: bytes, *, internal_date: datetime | None
 ) -> None:
     """Store the bytes of *place*; a second time changes nothing."""
+    # 50 MB take a tenth of a second, in which the loop goes on.
+    digest = await asyncio.to_thread(lambda: sha256(raw).digest())
     await db.execute(
         STORE,
         place.account,
@@ -167,7 +170,7 @@ async def store(
         place.uidvalidity,
         place.uid,
         raw,
-        sha256(raw).digest(),
+        digest,
         len(raw),
         internal_date,
     )
@@ -293,6 +296,20 @@ async def postpone(
 ) -> None:
     """Let an arrival wait, for a query that fails now; this is no crash."""
     await db.execute(POSTPONE, arrival.arrival_id, worker_id, delay, reason)
+
+
+SET_ASIDE = """
+    UPDATE relais.arrival
+       SET due_at = relais.now() + $3, reason = $4, worker_id = NULL
+     WHERE arrival_id = $1 AND worker_id = $2
+"""
+
+
+async def set_aside(
+    db: Connection, arrival: Arrival, worker_id: str, *, delay: timedelta, reason: str
+) -> None:
+    """Let an arrival wait that broke what read it; this counts as an attempt."""
+    await db.execute(SET_ASIDE, arrival.arrival_id, worker_id, delay, reason)
 
 
 TO_BE_TOLD = """

@@ -68,7 +68,9 @@ async def moderators(db: Connection, address: ListAddress) -> list[str]:
 
 BANNED = """
     SELECT EXISTS (SELECT FROM relais.ban b
-                    WHERE b.author IN (lower($1), '@' || split_part(lower($1), '@', 2))
+                    WHERE b.author IN (lower($1), '@' || split_part(lower($1), '@', 2),
+                                       (SELECT 'erased:' || relais.salted(lower($1), salt)
+                                          FROM relais.salt))
                       AND (b.definition IS NULL OR b.definition = $2))
 """
 

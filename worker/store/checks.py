@@ -222,3 +222,23 @@ def _disappointment(expectation: Expectation, sizes: Sizes) -> Finding | None:
     meant = f"; did you mean {near[0]}?" if near else ""
     text = f"no list gives {address}, where {expectation} people are expected{meant}"
     return Finding(None, Severity.ERROR, text)
+
+
+ARE_DEFINED = "SELECT to_regclass('lists.definition') IS NOT NULL"
+# Whatever options this version of the table has.
+OPTIONS = """
+    SELECT d.name, o.key AS option, o.value
+      FROM lists.definition d,
+           jsonb_each_text(to_jsonb(d) - '{name,view,parts,defined_at,merge_fields}'::text[]) o
+     ORDER BY d.name, o.key
+"""
+
+
+async def options(db: Connection) -> dict[str, dict[str, str | None]]:
+    """Return what each definition says, by its name; nothing before there are any."""
+    if not await db.fetchval(ARE_DEFINED):
+        return {}
+    found: dict[str, dict[str, str | None]] = {}
+    for row in await db.fetch(OPTIONS):
+        found.setdefault(row["name"], {})[row["option"]] = row["value"]
+    return found

@@ -60,7 +60,10 @@ class Claim:
     posting_id: int | None
     notice_id: int | None
     person_id: int | None  # Of a posting's only.
+    person: str | None  # Their key.
     address: str
+    lang: str | None  # Of the reader; None: the posting's.
+    fields: list[str] | None  # Merge fields of the posting's words.
     provider: str
     attempts: int  # This one included.
     returned: int  # How often it was refused for rate or policy, and queued again.
@@ -87,8 +90,9 @@ async def promote_due(db: Connection) -> None:
     await db.execute(PROMOTE)
 
 
-# Who has left meanwhile is passed over, and cancelled by the janitor. What is
-# found is handed on as an array, which the planner takes for the few that it is.
+# Who has left meanwhile is passed over, and so is what has no bytes any more; the
+# janitor cancels both. What is found is handed on as an array, which the planner
+# takes for the few that it is.
 CLAIM = """
     WITH due AS (
         SELECT q.delivery_id
@@ -101,7 +105,7 @@ CLAIM = """
                 ORDER BY d.due_at, d.delivery_id
                 LIMIT turn.count
                   FOR UPDATE SKIP LOCKED) q
-          JOIN relais.posting o ON o.posting_id = turn.posting_id
+          JOIN relais.posting o ON o.posting_id = turn.posting_id AND o.template IS NOT NULL
          WHERE NOT EXISTS (SELECT FROM relais.suppression s
                             WHERE s.person_id = q.person_id
                               AND (s.list_id IS NULL OR s.list_id = o.list_id))
@@ -109,13 +113,14 @@ CLAIM = """
         SELECT q.delivery_id
           FROM unnest($3::bigint[], $4::text[], $5::integer[]) AS turn(posting_id, provider, count)
          CROSS JOIN LATERAL (
-               SELECT d.delivery_id
+               SELECT d.delivery_id, d.notice_id
                  FROM relais.delivery d
                 WHERE d.notice_id IS NOT NULL AND d.provider = turn.provider
                   AND d.state = 'queued'
                 ORDER BY d.due_at, d.delivery_id
                 LIMIT turn.count
                   FOR UPDATE SKIP LOCKED) q
+          JOIN relais.notice n ON n.notice_id = q.notice_id AND n.template IS NOT NULL
          WHERE turn.posting_id IS NULL
     )
     UPDATE relais.delivery d
@@ -123,7 +128,9 @@ CLAIM = """
            claims = d.claims + 1, claimed_at = t.now, tried_since = coalesce(d.tried_since, t.now)
       FROM (SELECT relais.now() AS now) t
      WHERE d.delivery_id = ANY(ARRAY(SELECT due.delivery_id FROM due))
- RETURNING d.delivery_id, d.claims, d.posting_id, d.notice_id, d.person_id, d.address, d.provider,
+ RETURNING d.delivery_id, d.claims, d.posting_id, d.notice_id, d.person_id,
+           (SELECT p.key FROM relais.person p WHERE p.person_id = d.person_id) AS person,
+           d.address, d.lang, d.fields, d.provider,
            d.attempts, d.returned, t.now - d.tried_since AS tried_for
 """
 

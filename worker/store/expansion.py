@@ -14,6 +14,7 @@ from worker.store import domains, turns
 from worker.store.lists import as_json, asking_views
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from worker.policy.expansion import ListAddress
@@ -35,18 +36,25 @@ class Roll:
 _LONG_SECONDS = 600.0
 
 CREATE_LISTED = """
-    CREATE TEMPORARY TABLE listed (address text, key text, verdict text) ON COMMIT DROP
+    CREATE TEMPORARY TABLE listed
+        (address text, key text, verdict text, lang text, fields text[]) ON COMMIT DROP
 """
 
 # Suppressed rows are taken out before duplicates are: of two people who share
 # an address, the one who left must not hide the other. A person comes once,
 # then an address comes once. Opt-outs are few; the copies of the same message
-# to another list may be a million, so they are joined.
+# to another list may be a million, so they are joined. Whoever was erased is known
+# by a hash, for which no row is hashed while nobody was.
 JUDGE = """
-    INSERT INTO listed (address, key, verdict)
+    INSERT INTO listed (address, key, verdict, lang, fields)
     WITH scope AS (
         SELECT s.person_id, s.address FROM relais.suppression s
          WHERE s.list_id = $3 OR s.list_id IS NULL
+    ), erased AS MATERIALIZED (
+        SELECT substr(scope.address, 8) AS hash FROM scope WHERE scope.address LIKE 'erased:%'
+         UNION
+        SELECT split_part(p.key, ':', 2) FROM scope JOIN relais.person p USING (person_id)
+         WHERE p.key LIKE 'erased:%'
     ), elsewhere AS MATERIALIZED (
         SELECT lower(d.address) AS address, p.key
           FROM relais.posting o
@@ -55,8 +63,9 @@ JUDGE = """
          WHERE o.fingerprint = $4 AND o.list_id IS DISTINCT FROM $3 AND d.state <> 'cancelled'
     ), seen AS (
         SELECT btrim(r.email) AS address,
-               coalesce('person:' || r.person, 'address:' || lower(btrim(r.email))) AS key
-          FROM lists.recipients($1::text::regclass, $2::jsonb) r
+               coalesce('person:' || r.person, 'address:' || lower(btrim(r.email))) AS key,
+               r.lang, r.fields
+          FROM lists.roll($1::text::regclass, $2::jsonb, $6) r
     ), judged AS (
         SELECT seen.*,
                CASE WHEN NOT coalesce(relais.usable_address(seen.address), false)
@@ -65,6 +74,11 @@ JUDGE = """
                                                   WHERE scope.address IS NOT NULL)
                       OR seen.key IN (SELECT p.key FROM scope JOIN relais.person p
                                        USING (person_id))
+                      OR EXISTS (SELECT FROM erased)
+                     AND (relais.salted(lower(seen.address), (SELECT salt FROM relais.salt))
+                          IN (SELECT hash FROM erased)
+                          OR relais.salted(seen.key, (SELECT salt FROM relais.salt))
+                          IN (SELECT hash FROM erased))
                     THEN 'suppressed'
                     WHEN same_address.address IS NOT NULL OR same_person.key IS NOT NULL
                     THEN 'duplicate'
@@ -83,7 +97,8 @@ JUDGE = """
           FROM by_person
     )
     SELECT address, key,
-           coalesce(verdict, CASE WHEN nth > 1 OR mth > 1 THEN 'duplicate' ELSE 'recipient' END)
+           coalesce(verdict, CASE WHEN nth > 1 OR mth > 1 THEN 'duplicate' ELSE 'recipient' END),
+           lang, fields
       FROM by_address
 """
 
@@ -120,6 +135,7 @@ async def judge(
             list_id,
             fingerprint,
             domain,
+            address.definition.merge_fields,
             timeout=patience.total_seconds() + 10,
         )
     row = await db.fetchrow(COUNT)
@@ -141,10 +157,13 @@ MEET = """
 # is always first, and that a second run would repeat. A domain of nobody is one
 # whose exchanges are being asked for.
 DELIVER = """
-    INSERT INTO relais.delivery (posting_id, person_id, address, provider, state, due_at, small)
+    INSERT INTO relais.delivery (posting_id, person_id, address, provider, state, due_at, small,
+                                 lang, fields)
     SELECT $1, p.person_id, l.address, coalesce(d.provider, 'other'),
            CASE WHEN waits.yes THEN 'deferred' ELSE 'queued' END::relais.delivery_state,
-           CASE WHEN waits.yes THEN t.now + $3 ELSE t.now END, $2
+           CASE WHEN waits.yes THEN t.now + $3 ELSE t.now END, $2,
+           CASE WHEN lower(substr(l.lang, 1, 2)) = ANY ($4::text[])
+                THEN lower(substr(l.lang, 1, 2)) END, l.fields
       FROM (SELECT relais.now() AS now) t, listed l
       JOIN relais.person p ON p.key = l.key
       LEFT JOIN relais.domain_provider d ON d.domain = lower(split_part(l.address, '@', 2))
@@ -156,16 +175,19 @@ DELIVER = """
 """
 
 
-async def deliver(db: Connection, posting_id: int, *, is_small: bool, look_up: bool) -> None:
+async def deliver(
+    db: Connection, posting_id: int, *, is_small: bool, look_up: bool, langs: Sequence[str]
+) -> None:
     """Make one delivery for each recipient in *listed*, and give the posting its turns.
 
-    With *look_up* those at domains that nobody has asked about wait for the answer.
+    *langs* are the languages that its copies exist in; who reads another gets the
+    posting's. With *look_up* those at domains that nobody has asked about wait for the answer.
     """
     if look_up:
         await domains.ask_for_listed(db)
     patience = domains.PATIENCE if look_up else None
     await db.execute(MEET, timeout=_LONG_SECONDS)
-    await db.execute(DELIVER, posting_id, is_small, patience, timeout=_LONG_SECONDS)
+    await db.execute(DELIVER, posting_id, is_small, patience, langs, timeout=_LONG_SECONDS)
     await turns.take_part(db, posting_id)
 
 
@@ -230,7 +252,15 @@ VERDICTS = """
              FROM (SELECT x.* FROM relais.person p JOIN relais.suppression x USING (person_id)
                     WHERE p.key = s.key
                     UNION ALL
-                   SELECT x.* FROM relais.suppression x WHERE x.address = lower(s.address)) q
+                   SELECT x.* FROM relais.suppression x WHERE x.address = lower(s.address)
+                    UNION ALL
+                   SELECT x.* FROM relais.suppression x
+                     LEFT JOIN relais.person p ON p.person_id = x.person_id
+                    CROSS JOIN relais.salt t
+                    WHERE x.address LIKE 'erased:%'
+                      AND x.address = 'erased:' || relais.salted(lower(s.address), t.salt)
+                       OR p.key LIKE 'erased:%'
+                      AND split_part(p.key, ':', 2) = relais.salted(s.key, t.salt)) q
             WHERE s.verdict = 'suppressed' AND (q.list_id = $2 OR q.list_id IS NULL)
             ORDER BY q.since LIMIT 1) kept ON true
      ORDER BY s.verdict = 'recipient', s.verdict, lower(coalesce(s.address, '')), s.key

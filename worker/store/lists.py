@@ -36,14 +36,17 @@ async def asking_views(db: Connection, patience: timedelta) -> AsyncIterator[Non
 DEFINITIONS = """
     SELECT name, view::text, address, title, post, post_view::text, reply_to, max_size,
            max_recipients, lang, why, authenticate, moderate, unsubscribe, footer, notify_above,
-           in_doubt, owner, priority, finish_within
+           in_doubt, owner, priority, finish_within, form, subject_prefix, merge_fields
       FROM lists.definition ORDER BY name
 """
 
 
 async def definitions(db: Connection) -> list[Definition]:
     """Return every definition."""
-    return [Definition(**row) for row in await db.fetch(DEFINITIONS)]
+    return [
+        Definition(**{**row, "merge_fields": tuple(row["merge_fields"])})
+        for row in await db.fetch(DEFINITIONS)
+    ]
 
 
 EXISTS = "SELECT EXISTS (SELECT FROM lists.recipients($1::text::regclass, $2::jsonb))"

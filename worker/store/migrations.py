@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from worker.errors import MigrationError
-from worker.policy.effect import effect, updated
+from worker.policy.effect import effect, option_changes, updated
 from worker.store import checks
 from worker.store.checks import Inspection, Severity
 from worker.store.database import connect
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from datetime import timedelta
 
-    from worker.policy.effect import Effect, Shrunk, Sizes
+    from worker.policy.effect import Effect, OptionChange, Shrunk, Sizes
     from worker.store.checks import Finding
     from worker.store.database import Connection
 
@@ -92,6 +92,7 @@ class Step:
     migration: Migration
     seconds: float
     effect: Effect
+    changes: tuple[OptionChange, ...] = ()  # Of lists that were defined before.
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +324,7 @@ async def _apply(
 ) -> tuple[Step, Sizes, tuple[Finding, ...]]:
     try:
         async with db.transaction():
+            options = await checks.options(db)
             began = time.monotonic()
             await db.execute(migration.sql, timeout=_PATIENCE_SECONDS)
             seconds = time.monotonic() - began
@@ -330,7 +332,8 @@ async def _apply(
                 RECORD, migration.track, migration.version, migration.name, migration.sha256
             )
             seen = await (checks.inspect if last else _glance)(db, patience=care.patience)
-            step = Step(migration, seconds, effect(before, seen.sizes))
+            changes = option_changes(options, await checks.options(db))
+            step = Step(migration, seconds, effect(before, seen.sizes), changes)
             if refuse:
                 _refuse(step, seen.findings, care)
     except asyncpg.PostgresError as error:

@@ -84,12 +84,14 @@ class FrozenNotice:
     key_id: str
 
 
-FROZEN = "SELECT template, key_id FROM relais.notice WHERE notice_id = $1"
+FROZEN = """
+    SELECT template, key_id FROM relais.notice WHERE notice_id = $1 AND template IS NOT NULL
+"""
 
 
 async def frozen(db: Connection, notice_id: int) -> FrozenNotice:
     """Return the bytes of a notice that has a delivery."""
     row = await db.fetchrow(FROZEN, notice_id)
     if row is None:
-        raise LookupError(f"notice {notice_id} has a delivery but no row")
+        raise LookupError(f"notice {notice_id} has a delivery but no bytes")
     return FrozenNotice(**row)

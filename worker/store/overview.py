@@ -58,7 +58,12 @@ class ListFacts:
 
 LIST_FACTS = """
     SELECT (SELECT count(*) FROM lists.recipients($1::text::regclass, $2::jsonb)) AS recipients,
-           (SELECT count(*) FROM relais.suppression WHERE list_id = $3) AS suppressed,
+           (SELECT count(DISTINCT coalesce(s.person_id::text, s.address))
+              FROM relais.suppression s
+             WHERE s.list_id = $3
+                OR s.list_id IS NULL AND s.person_id IN (
+                      SELECT d.person_id FROM relais.delivery d JOIN relais.posting o
+                       USING (posting_id) WHERE o.list_id = $3)) AS suppressed,
            count(*) AS postings, max(accepted_at) AS last_posting_at
       FROM relais.posting WHERE list_id = $3
 """

@@ -117,7 +117,9 @@ async def met(db: Connection, address: str, people: Sequence[str]) -> list[int]:
 
 OTHER_ADDRESSES = """
     SELECT DISTINCT lower(d.address) AS address FROM relais.delivery d
-     WHERE d.person_id = ANY ($2::bigint[]) AND lower(d.address) <> $1 ORDER BY 1 LIMIT 20
+     WHERE d.person_id = ANY ($2::bigint[]) AND lower(d.address) <> $1
+       AND position('@' IN d.address) > 0   -- Else it was erased.
+     ORDER BY 1 LIMIT 20
 """
 
 
@@ -136,17 +138,29 @@ class Suppressed:
     since: datetime
 
 
+# What somebody left before they were erased is known by its hash.
 SUPPRESSIONS = """
+    WITH hashed AS MATERIALIZED (
+        SELECT relais.salted(theirs, salt) AS hash
+          FROM relais.salt, unnest(array[$1, 'address:' || $1]
+                                   || ARRAY(SELECT 'person:' || unnest($3::text[]))) theirs
+    )
     SELECT l.address AS scope, s.reason::text, s.source, s.since
       FROM relais.suppression s LEFT JOIN relais.list l USING (list_id)
      WHERE s.address = $1 OR s.person_id = ANY ($2::bigint[])
+        OR s.address IN (SELECT 'erased:' || hash FROM hashed)
+        OR s.person_id IN (SELECT p.person_id FROM relais.person p
+                            WHERE p.key LIKE 'erased:%'
+                              AND split_part(p.key, ':', 2) IN (SELECT hash FROM hashed))
      ORDER BY s.since DESC LIMIT 100
 """
 
 
-async def suppressions(db: Connection, address: str, met: Sequence[int]) -> list[Suppressed]:
+async def suppressions(
+    db: Connection, address: str, people: Sequence[str], met: Sequence[int]
+) -> list[Suppressed]:
     """Return what they left, or were taken out of, the newest first."""
-    return [Suppressed(**row) for row in await db.fetch(SUPPRESSIONS, address, met)]
+    return [Suppressed(**row) for row in await db.fetch(SUPPRESSIONS, address, met, people)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +175,9 @@ class Ban:
 
 BANS = """
     SELECT author, definition, reason, since FROM relais.ban
-     WHERE author IN ($1, '@' || split_part($1, '@', 2)) ORDER BY since DESC LIMIT 100
+     WHERE author IN ($1, '@' || split_part($1, '@', 2))
+        OR author = (SELECT 'erased:' || relais.salted($1, salt) FROM relais.salt)
+     ORDER BY since DESC LIMIT 100
 """
 
 

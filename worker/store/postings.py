@@ -11,13 +11,14 @@ The key (list, fingerprint) makes a second taking of the same message harmless.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from worker.store.authors import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
     from worker.store.database import Connection
@@ -199,19 +200,27 @@ class FrozenCopy:
     """What the copies of a posting are rendered from."""
 
     list_id: int
+    definition: str
+    parts: Mapping[str, str]
+    lang: str
     template: bytes
     key_id: str
 
 
-FROZEN_COPY = "SELECT list_id, template, key_id FROM relais.posting WHERE posting_id = $1"
+# What was purged is never claimed.
+FROZEN_COPY = """
+    SELECT o.list_id, l.definition, l.parts, coalesce(o.lang, 'fr') AS lang, o.template, o.key_id
+      FROM relais.posting o JOIN relais.list l USING (list_id)
+     WHERE o.posting_id = $1 AND o.template IS NOT NULL
+"""
 
 
 async def frozen_copy(db: Connection, posting_id: int) -> FrozenCopy:
     """Return the frozen parts of a posting that has deliveries."""
     row = await db.fetchrow(FROZEN_COPY, posting_id)
     if row is None:
-        raise LookupError(f"posting {posting_id} has deliveries but no row")
-    return FrozenCopy(**row)
+        raise LookupError(f"posting {posting_id} has deliveries but no bytes")
+    return FrozenCopy(**{**row, "parts": json.loads(row["parts"])})
 
 
 # Each open posting is probed once through the key; one probe ends at the first
@@ -317,15 +326,21 @@ SUMMARIES = """
       FROM relais.posting o
       JOIN relais.list l USING (list_id)
       CROSS JOIN LATERAL (
-          SELECT count(*) FILTER (WHERE d.state = 'handed_over') AS handed_over,
-                 count(*) FILTER (WHERE d.state = 'bounced') AS bounced,
-                 count(*) FILTER (WHERE d.state = 'refused') AS refused,
-                 count(*) FILTER (WHERE d.state = 'deferred') AS deferred,
-                 count(*) FILTER (WHERE d.state IN ('dotting', 'in_doubt')) AS in_doubt,
-                 count(*) FILTER (WHERE d.state = 'cancelled') AS cancelled,
-                 count(*) FILTER (WHERE d.state = 'expired') AS expired,
-                 count(*) FILTER (WHERE d.state IN ('queued', 'claimed', 'deferred')) AS waiting
-            FROM relais.delivery d WHERE d.posting_id = o.posting_id) c
+          SELECT coalesce(sum(n) FILTER (WHERE state = 'handed_over'), 0)::bigint AS handed_over,
+                 coalesce(sum(n) FILTER (WHERE state = 'bounced'), 0)::bigint AS bounced,
+                 coalesce(sum(n) FILTER (WHERE state = 'refused'), 0)::bigint AS refused,
+                 coalesce(sum(n) FILTER (WHERE state = 'deferred'), 0)::bigint AS deferred,
+                 coalesce(sum(n) FILTER (WHERE state IN ('dotting', 'in_doubt')), 0)::bigint
+                     AS in_doubt,
+                 coalesce(sum(n) FILTER (WHERE state = 'cancelled'), 0)::bigint AS cancelled,
+                 coalesce(sum(n) FILTER (WHERE state = 'expired'), 0)::bigint AS expired,
+                 coalesce(sum(n) FILTER (WHERE state IN ('queued', 'claimed', 'deferred')),
+                          0)::bigint AS waiting
+            FROM (SELECT d.state, count(*) AS n FROM relais.delivery d
+                   WHERE d.posting_id = o.posting_id GROUP BY d.state
+                   UNION ALL
+                  SELECT f.state, f.deliveries FROM relais.posting_figure f
+                   WHERE f.posting_id = o.posting_id) kept) c
      WHERE $1::bigint IS NULL OR o.posting_id = $1
      ORDER BY o.posting_id DESC LIMIT $2
 """

@@ -5,7 +5,8 @@
     in_doubt     the same, and it did leave          the same
     dotting      the same                            the same
 
-A copy of a posting that was stopped, or of a person who has left, does not go back.
+A copy of a posting that was stopped, of a person who has left, or whose bytes were
+purged, does not go back.
 """
 
 from __future__ import annotations
@@ -57,9 +58,11 @@ REQUEUE = """
            verdict = $3, status = $4, reply = $5
      WHERE d.delivery_id = $1 AND d.state IN ('handed_over', 'in_doubt', 'dotting')
        AND d.returned < $6
+       AND NOT EXISTS (SELECT FROM relais.notice n
+                        WHERE n.notice_id = d.notice_id AND n.template IS NULL)
        AND NOT EXISTS (SELECT FROM relais.posting o
                         WHERE o.posting_id = d.posting_id
-                          AND (o.state = 'stopped'
+                          AND (o.state = 'stopped' OR o.template IS NULL
                                OR EXISTS (SELECT FROM relais.suppression s
                                            WHERE s.person_id = d.person_id
                                              AND (s.list_id IS NULL OR s.list_id = o.list_id))))
@@ -119,3 +122,23 @@ NOTE = "UPDATE relais.delivery SET verdict = $2 WHERE delivery_id = $1"
 async def note(db: Connection, delivery_id: int, verdict: Action) -> None:
     """Keep what a rule read in the last report about a delivery."""
     await db.execute(NOTE, delivery_id, verdict.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Whom a delivery is for, and by which list."""
+
+    list_id: int
+    person_id: int
+
+
+RECIPIENT_OF = """
+    SELECT o.list_id, d.person_id
+      FROM relais.delivery d JOIN relais.posting o USING (posting_id) WHERE d.delivery_id = $1
+"""
+
+
+async def recipient_of(db: Connection, delivery_id: int) -> Recipient | None:
+    """Return whom a copy of a posting is for; None of a notice, and of what is purged."""
+    row = await db.fetchrow(RECIPIENT_OF, delivery_id)
+    return Recipient(**row) if row else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from worker.config import LOCALES
 from worker.mail.copy import freeze
 from worker.policy.turns import is_small, share, weight_of
 from worker.store import deliveries, expansion, leases, lists, postings, turns
@@ -83,7 +84,13 @@ async def posted(
         posting_id = await postings.add(db, new, roll)
         if posting_id is None:
             raise AssertionError("posted before")
-        await expansion.deliver(db, posting_id, is_small=is_small(roll.recipients), look_up=look_up)
+        await expansion.deliver(
+            db,
+            posting_id,
+            is_small=is_small(roll.recipients),
+            look_up=look_up,
+            langs=LOCALES,
+        )
     return posting_id, roll
 
 

@@ -106,7 +106,7 @@ MISTAKES = {
     "title turned around": Mistake("address => 'judo', title => E'a\\u202Eb'", "one line"),
     "why": Mistake(
         "address => '{section}', why => 'member of {role}'",
-        "the why uses {role}, which is no part of the address",
+        "the why uses {role}, which is no column of the view",
     ),
     "long why": Mistake(
         f"address => 'judo', why => '{'x' * 201}'", "why has 201 characters, and may have 200"
@@ -134,7 +134,25 @@ MISTAKES = {
     "moderate": Mistake("address => 'judo', moderate => 'yes'", "must be no, strangers or all"),
     "moderate null": Mistake("address => 'judo', moderate => null", "strangers or all, not NULL"),
     "reply_to": Mistake(
-        "address => 'judo', reply_to => 'all'", "reply_to must be author or list, not 'all'"
+        "address => 'judo', reply_to => 'all'", "reply_to must be author, list or owner, not 'all'"
+    ),
+    "form": Mistake(
+        "address => 'judo', form => 'secret'",
+        "form must be discussion, announcement or anonymous, not 'secret'",
+    ),
+    "replies to the author of an anonymous list": Mistake(
+        "address => 'judo', form => 'anonymous', reply_to => 'author'",
+        "a reply to its author would tell who wrote an anonymous posting",
+        "write reply_to => 'list', or 'owner'",
+    ),
+    "a tag that answers": Mistake(
+        "address => 'judo', subject_prefix => 'Re: '",
+        "would make a reply of each message",
+        "[Board]",
+    ),
+    "a tag of another list": Mistake(
+        "address => '{section}', subject_prefix => '[{email}]'",
+        "the subject_prefix uses {email}, which is no part of the address",
     ),
     "unsubscribe": Mistake("address => 'judo', unsubscribe => 'no'", "must be yes or contact"),
     "lang": Mistake("address => 'judo', lang => 'de'", "lang must be fr or en, not 'de'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
@@ -60,8 +61,9 @@ async def test_options_come_as_they_were_defined(club: Connection, db: Connectio
             "address => '{section}', title => 'Section {section}', why => 'member of {section}',"
             "post => 'moderators', authenticate => 'auth_only', moderate => 'strangers',"
             "reply_to => 'list', max_size => '500 kB', max_recipients => 7,"
-            "unsubscribe => 'contact', footer => 'One more line.', lang => 'en',"
-            "notify_above => 0, in_doubt => 'park', owner => 'chef@b.fr'"
+            "unsubscribe => 'contact', footer => 'For {name} of {section}, {email}.', lang => 'en',"
+            "notify_above => 0, in_doubt => 'park', owner => 'chef@b.fr', priority => 'low',"
+            "finish_within => '2 days', form => 'announcement', subject_prefix => '[{section}]'"
         )
     )
 
@@ -82,11 +84,36 @@ async def test_options_come_as_they_were_defined(club: Connection, db: Connectio
         authenticate="auth_only",
         moderate="strangers",
         unsubscribe="contact",
-        footer="One more line.",
+        footer="For {name} of {section}, {email}.",
         notify_above=0,
         in_doubt="park",
         owner="chef@b.fr",
+        priority="low",
+        finish_within=timedelta(days=2),
+        form="announcement",
+        subject_prefix="[{section}]",
+        merge_fields=("name", "email"),
     )
+
+
+NAMED = {
+    "a discussion": ("", ()),
+    "an announcement": (", form => 'announcement'", ("name",)),
+    "an announcement that names it": (
+        ", form => 'announcement', footer => '{email}, {name}'", ("email", "name"),
+    ),
+    "parts are no merge fields": (", footer => '{section}: {person}'", ("person",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "fields"), NAMED.values(), ids=NAMED)
+async def test_which_columns_copies_need(
+    club: Connection, db: Connection, options: str, fields: tuple[str, ...]
+) -> None:
+    """Those that the words name, and who an announcement is for; no others are kept."""
+    await club.execute(DEFINE.format(f"address => '{{section}}', title => 'Section'{options}"))
+
+    assert (await resolved(db, "judo")).definition.merge_fields == fields
 
 
 async def test_defaults_are_the_same_in_both(club: Connection, db: Connection) -> None:

@@ -183,7 +183,7 @@ async def test_suppressions_and_bans(owner: Connection, db: Connection) -> None:
     )
     met = await people.met(db, "ana@b.fr", ["1"])
 
-    found = await people.suppressions(db, "ana@b.fr", met)
+    found = await people.suppressions(db, "ana@b.fr", ["1"], met)
     bans = await people.bans(db, "ana@b.fr")
 
     assert [(s.scope, s.reason, s.source) for s in found] == [

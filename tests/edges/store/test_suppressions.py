@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.edges.store.given import members, posted, resolved, states
+from worker.mail.return_address import subscription
 from worker.store import lists, suppressions
 
 if TYPE_CHECKING:
@@ -27,15 +28,62 @@ async def test_what_the_page_shows(owner: Connection, db: Connection) -> None:
     seen = await suppressions.subscriber(db, list_id, person_id)
 
     assert seen == suppressions.SubscriberRow(
+        subscription=subscription("everybody", {}, "person:1"),
         title="Tous",
         list_address="tous",
         address="A@b.fr",
         out_of_list=False,
         out_of_all=False,
-        lists=1,
+        other_lists=0,
+        official_lists=[],
+        is_official=False,
+        lang="",
+        list_lang="fr",
     )
     assert await suppressions.subscriber(db, list_id, person_id + 1) is None
     assert await suppressions.subscriber(db, list_id + 1, person_id) is None
+
+
+async def test_what_the_page_knows_of_the_reader(owner: Connection, db: Connection) -> None:
+    """The language of the last copy, and what the list's definition says now."""
+    list_id, person_id = await one_member(owner, db)
+    await owner.execute("update relais.delivery set lang = 'en'")
+    await owner.execute(
+        "select lists.define(view => 'lists.everybody', address => 'tous', title => 'Tous',"
+        " unsubscribe => 'contact', lang => 'en')"
+    )
+
+    official = await suppressions.subscriber(db, list_id, person_id)
+    await owner.execute("select lists.drop('lists.everybody')")
+    dropped = await suppressions.subscriber(db, list_id, person_id)
+
+    assert official is not None
+    assert (official.is_official, official.lang, official.list_lang) == (True, "en", "en")
+    assert dropped is not None
+    assert (dropped.is_official, dropped.lang, dropped.list_lang) == (False, "en", "")
+
+
+async def test_how_many_other_lists(owner: Connection, db: Connection) -> None:
+    """Those that have written to the person, but for those that they have left."""
+    list_id, person_id = await one_member(owner, db)
+    for name in ("judo", "aikido"):
+        await owner.execute(
+            f"create view lists.{name} as select email, person from club.member;"
+            f"select lists.define(view => 'lists.{name}', address => '{name}', title => 'T',"
+            " post => 'nobody')"
+        )
+        await posted(db, name, fingerprint=name[:1].encode() * 32)
+    judo = await lists.remember(db, await resolved(db, "judo"))
+
+    async def others() -> int:
+        subscriber = await suppressions.subscriber(db, list_id, person_id)
+        return subscriber.other_lists if subscriber else -1
+
+    assert await others() == 2
+    await suppressions.opt_out(db, list_id, person_id, source="page")
+    assert await others() == 2
+    await suppressions.opt_out(db, judo, person_id, source="page")
+    assert await others() == 1
 
 
 async def test_opting_out_twice_is_like_once(owner: Connection, db: Connection) -> None:

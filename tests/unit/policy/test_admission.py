@@ -91,6 +91,9 @@ def message(who: Standing = MEMBER, proof: Proof = DMARC, **more: Any) -> Facts:
 ACCEPTED = Admission(Action.ACCEPT)
 DUPLICATE = Admission(Action.DROP, "posted before", ArrivalOutcome.DUPLICATE)
 BANNED = Admission(Action.REFUSE, "banned", ArrivalOutcome.REFUSED_BANNED)
+LEAVING = Admission(
+    Action.REFUSE, "asks to leave, and says nothing else", ArrivalOutcome.ASKED_TO_LEAVE
+)
 CLOSED = Admission(Action.REFUSE, "nobody may post", ArrivalOutcome.REFUSED_NOBODY)
 TOO_LARGE = Admission(Action.REFUSE, "too large", ArrivalOutcome.REFUSED_OVERSIZE)
 NOT_ALLOWED = Admission(Action.REFUSE, "a stranger", ArrivalOutcome.REFUSED_STRANGER)
@@ -365,6 +368,11 @@ CASES = {
     "banned and too large": Case(message(banned=True, size=9_000_000), BANNED),
     "banned, where nobody posts": Case(message(banned=True, post="nobody"), BANNED),
     "banned, all moderated": Case(message(STRANGER, banned=True, moderate="all"), BANNED),
+    "asks to leave": Case(message(asks_to_leave=True), LEAVING),
+    "asks to leave, where nobody posts": Case(message(asks_to_leave=True, post="nobody"), LEAVING),
+    "asks to leave, a stranger": Case(message(STRANGER, asks_to_leave=True), LEAVING),
+    "asks to leave, moderated": Case(message(asks_to_leave=True, moderate="all"), LEAVING),
+    "asks to leave, banned": Case(message(asks_to_leave=True, banned=True), BANNED),
     "as large as allowed": Case(message(size=5_000_000), ACCEPTED),
     "an octet too large": Case(message(size=5_000_001), TOO_LARGE),
     "a list with a limit of its own": Case(message(size=100_001, max_size=100_000), TOO_LARGE),
@@ -582,6 +590,7 @@ FACTS = st.builds(
 FIRST_ASKED = {
     "posted before": ("posted_before",),
     "banned": ("banned",),
+    "asks to leave, and says nothing else": ("message.asks_to_leave",),
     "nobody may post": ("definition.post",),
     "too large": ("message.size",),
     "not exactly one author, for the moderators": ("message.author", "definition.moderate"),
