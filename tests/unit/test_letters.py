@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from worker.mail.answer import Meaning, read_answer
+from worker.mail.list_headers import ReplyTo
 from worker.notices import letters
 from worker.notices.footer import footer_words
 from worker.notices.letters import About, reason_words
@@ -260,6 +261,35 @@ def test_facts(name: str) -> None:
     assert "\n".join(f"  {fact}" for fact in FACTS[name]) in text
 
 
+FAREWELLS = {
+    "fr": (
+        "Vous êtes désabonné(e) de toutes les listes",
+        "Comme demandé sur notre page, aucune liste de listes.example.fr ne vous écrira plus.",
+        "Message automatique · Une question ? aide@example.fr",
+    ),
+    "en": (
+        "You are unsubscribed from all lists",
+        "As asked on our page, no list of listes.example.fr will write to you any more.",
+        "Automatic message · Questions? aide@example.fr",
+    ),
+}
+
+
+@pytest.mark.parametrize("lang", FAREWELLS)
+def test_farewell(lang: str) -> None:
+    """It is about no message: what happened, how to undo it, and a human to ask."""
+    subject, first, last = FAREWELLS[lang]
+    letter = letters.farewell(
+        lang, domain="listes.example.fr", link=LINK, help_address="aide@example.fr"
+    )
+    lines = letter.text.splitlines()
+
+    assert (letter.subject, letter.lang) == (subject, lang)
+    assert (seen(lines[0]), seen(lines[-1])) == (first, last)
+    assert [line for line in lines if "https://" in line] == [f"  {LINK}"]
+    assert lang == "en" or not re.search(r"(?<=\S) [?:!;»]|« ", letter.text)
+
+
 SIZES = {0: "1 ko", 1: "1 ko", 1499: "1 ko", 999_499: "999 ko", 1_000_000: "1 Mo",
          12_000_000: "12 Mo", 12_345_678: "12,3 Mo"}  # fmt: skip
 
@@ -414,7 +444,7 @@ LEAVE_FR, LEAVE_EN = "Pour ne plus recevoir cette liste :", "To stop getting thi
 FOOTERS = {
     "fr": Footer(
         "fr",
-        {"replies_to_list": False},
+        {"reply_to": ReplyTo.AUTHOR},
         (
             "Vous recevez ce message parce que vous êtes sur la liste « Comité ».",
             "Une réponse ne va qu'à l'auteur.",
@@ -423,7 +453,7 @@ FOOTERS = {
     ),
     "en": Footer(
         "en",
-        {"replies_to_list": False},
+        {"reply_to": ReplyTo.AUTHOR},
         (
             "You get this message because you are on the list “Comité”.",
             "A reply goes to the author alone.",
@@ -432,7 +462,7 @@ FOOTERS = {
     ),
     "fr, why": Footer(
         "fr",
-        {"replies_to_list": True, "why": "comme membre du comité directeur"},
+        {"reply_to": ReplyTo.LIST, "why": "comme membre du comité directeur"},
         (
             "Vous recevez ce message comme membre du comité directeur (liste « Comité »).",
             "Une réponse va à toute la liste.",
@@ -441,7 +471,7 @@ FOOTERS = {
     ),
     "en, why": Footer(
         "en",
-        {"replies_to_list": True, "why": "as a member of the steering committee"},
+        {"reply_to": ReplyTo.LIST, "why": "as a member of the steering committee"},
         (
             "You get this message as a member of the steering committee (list “Comité”).",
             "A reply goes to the whole list.",
@@ -450,7 +480,7 @@ FOOTERS = {
     ),
     "fr, also one": Footer(
         "fr",
-        {"replies_to_list": False, "also": ("Trésoriers",)},
+        {"reply_to": ReplyTo.AUTHOR, "also": ("Trésoriers",)},
         (
             "Vous recevez ce message parce que vous êtes sur la liste « Comité ».",
             "Il a aussi été envoyé à « Trésoriers » ; vous le recevez une seule fois.",
@@ -460,7 +490,7 @@ FOOTERS = {
     ),
     "fr, also three": Footer(
         "fr",
-        {"replies_to_list": False, "also": ("Trésoriers", "Arbitres", "Clubs")},
+        {"reply_to": ReplyTo.AUTHOR, "also": ("Trésoriers", "Arbitres", "Clubs")},
         (
             "Vous recevez ce message parce que vous êtes sur la liste « Comité ».",
             (
@@ -473,7 +503,7 @@ FOOTERS = {
     ),
     "en, also three": Footer(
         "en",
-        {"replies_to_list": False, "also": ("Trésoriers", "Arbitres", "Clubs")},
+        {"reply_to": ReplyTo.AUTHOR, "also": ("Trésoriers", "Arbitres", "Clubs")},
         (
             "You get this message because you are on the list “Comité”.",
             "It was also sent to “Trésoriers”, “Arbitres”, and “Clubs”; you get it once.",
@@ -483,7 +513,7 @@ FOOTERS = {
     ),
     "fr, more and official": Footer(
         "fr",
-        {"replies_to_list": False, "more": "Fédération, 75000 Paris", "is_official": True},
+        {"reply_to": ReplyTo.AUTHOR, "more": "Fédération, 75000 Paris", "is_official": True},
         (
             "Vous recevez ce message parce que vous êtes sur la liste « Comité ».",
             "Une réponse ne va qu'à l'auteur.",
@@ -493,7 +523,7 @@ FOOTERS = {
     ),
     "en, official": Footer(
         "en",
-        {"replies_to_list": False, "is_official": True},
+        {"reply_to": ReplyTo.AUTHOR, "is_official": True},
         (
             "You get this message because you are on the list “Comité”.",
             "A reply goes to the author alone.",
@@ -523,7 +553,7 @@ def test_a_footer_names_the_parts_of_its_address() -> None:
     )  # fmt: skip
     address = ListAddress(definition, {"role": "président", "committee": "jeunes"})
     words = footer_words(
-        "fr", title=address.title, why=address.filled(definition.why or ""), replies_to_list=False
+        "fr", title=address.title, why=address.filled(definition.why or ""), reply_to=ReplyTo.AUTHOR
     )
 
     assert words.lines[0] == french(

@@ -7,10 +7,15 @@ personal link itself is put in by worker/mail/footer.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from babel.lists import format_list
 
+from worker.mail.list_headers import ReplyTo
 from worker.notices.catalogue import translations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ def footer_words(
     lang: str,
     *,
     title: str,
-    replies_to_list: bool,
+    reply_to: ReplyTo,
     also: tuple[str, ...] = (),
     why: str = "",
     more: str = "",
@@ -45,14 +50,20 @@ def footer_words(
     if also:
         others = format_list([say("“%(list)s”") % {"list": other} for other in also], locale=lang)
         lines.append(say("It was also sent to %(lists)s; you get it once.") % {"lists": others})
-    lines.append(
-        say("A reply goes to the whole list.")
-        if replies_to_list
-        else say("A reply goes to the author alone.")
-    )
+    lines.append(_where_a_reply_goes(say, reply_to))
     label = (
         say("This list carries official mail. To object:")
         if is_official
         else say("To stop getting this list:")
     )
     return FooterWords((*lines, *([more] if more else [])), label)
+
+
+def _where_a_reply_goes(say: Callable[[str], str], reply_to: ReplyTo) -> str:
+    match reply_to:
+        case ReplyTo.LIST:
+            return say("A reply goes to the whole list.")
+        case ReplyTo.OWNER:
+            return say("A reply goes to those who look after this list.")
+        case ReplyTo.AUTHOR:
+            return say("A reply goes to the author alone.")

@@ -50,10 +50,7 @@ class About:
 
     def letter(self, subject: str, *paragraphs: str) -> Letter:
         """Put a letter together; the last, grey line names the posting and a human."""
-        about = self.say("Automatic message")
-        if self.number is not None:
-            about += " · " + self.say("no. %(number)d") % {"number": self.number}
-        about += " · " + self.say("Questions? %(address)s") % {"address": self.help_address}
+        about = _last_line(self.lang, self.help_address, self.number)
         text = "\n\n".join([*(p for p in paragraphs if p), about])
         return Letter(f"{subject} \u2013 {self.shown_subject}", text, self.lang)
 
@@ -201,6 +198,45 @@ def forwarded(about: About, *, role: str, can_be_answered: bool) -> Letter:
         say("The message is attached.") if about.is_attached else _too_large(about),
         say("Your answer to this mail goes to its author.") if can_be_answered else "",
     )
+
+
+def farewell(lang: str, *, domain: str, link: str, help_address: str) -> Letter:
+    """Tell who has left every list how to come back, in case it was somebody else."""
+    say = translations(lang).gettext
+    paragraphs = (
+        say("As asked on our page, no list of %(domain)s will write to you any more.")
+        % {"domain": domain},
+        say("→ It was not you, or you have changed your mind? Undo it on this page:")
+        + f"\n  {link}",
+        say("Else there is nothing for you to do: this was the last message."),
+        _last_line(lang, help_address),
+    )
+    return Letter(say("You are unsubscribed from all lists"), "\n\n".join(paragraphs), lang)
+
+
+def how_to_leave(lang: str, *, title: str, link: str, help_address: str) -> Letter:
+    """Answer who wrote "unsubscribe" to the list, where everybody would have read it."""
+    say = translations(lang).gettext
+    paragraphs = (
+        say("You wrote to the list “%(list)s” that you want to leave it. Nobody else has seen it.")
+        % {"list": title},
+        say("→ One button on this page, and you get it no more:") + f"\n  {link}",
+        say("This link is in each message of the list. It is yours alone: do not pass it on."),
+        _last_line(lang, help_address),
+    )
+    return Letter(
+        say("How to leave the list “%(list)s”") % {"list": title}, "\n\n".join(paragraphs), lang
+    )
+
+
+def _last_line(lang: str, help_address: str, number: int | None = None) -> str:
+    say = translations(lang).gettext
+    parts = [
+        say("Automatic message"),
+        *([say("no. %(number)d") % {"number": number}] if number is not None else []),
+        say("Questions? %(address)s") % {"address": help_address},
+    ]
+    return " · ".join(parts)
 
 
 def _sentence(text: str) -> str:

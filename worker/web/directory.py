@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from worker.store.decisions import Answered, AskedDecision, Kind, PostingStatus
 
 
 class Subscriber(Protocol):
     """A person on a list, as their page shows them."""
+
+    @property
+    def subscription(self) -> bytes:
+        """What their token stands for."""
 
     @property
     def title(self) -> str:
@@ -32,8 +38,24 @@ class Subscriber(Protocol):
         """Tell whether no list writes to them."""
 
     @property
-    def lists(self) -> int:
-        """How many lists have written to them."""
+    def other_lists(self) -> int:
+        """How many other lists have written to them, and were not left."""
+
+    @property
+    def official_lists(self) -> Sequence[str]:
+        """Return the titles of those of them that carry official mail."""
+
+    @property
+    def is_official(self) -> bool:
+        """Tell whether the list carries mail that one cannot just leave."""
+
+    @property
+    def lang(self) -> str:
+        """The language in which we write to them; "" if nobody knows."""
+
+    @property
+    def list_lang(self) -> str:
+        """The language of the list; "" if nobody knows."""
 
 
 class Directory(Protocol):
@@ -42,8 +64,13 @@ class Directory(Protocol):
     async def subscriber(self, list_id: int, person_id: int) -> Subscriber | None:
         """Return a person on a list, None if either is unknown."""
 
-    async def opt_out(self, list_id: int, person_id: int, *, everywhere: bool, source: str) -> None:
-        """Take a person off a list, or off all; twice is like once."""
+    async def opt_out(
+        self, list_id: int, person_id: int, *, everywhere: bool, source: str, undo_link: str = ""
+    ) -> None:
+        """Take a person off a list, or off all; twice is like once.
+
+        With an *undo_link*, they are written to what has happened.
+        """
 
     async def opt_in(self, list_id: int, person_id: int) -> None:
         """Undo what of a person's own opt-outs keeps this list away."""

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 _FIELDS_LIMIT = 16
 
 
+def is_one_click(form: Mapping[str, str]) -> bool:
+    """Tell whether a mail provider asks for its user (RFC 8058, section 3.2)."""
+    return form.get("List-Unsubscribe") == "One-Click"
+
+
 def read_form(content_type: str, body: bytes) -> Mapping[str, str]:
     """Return the fields of a form, but for those that are there more than once.
 

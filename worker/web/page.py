@@ -22,7 +22,7 @@ from worker.config import LOCALES
 from worker.errors import StoreLost
 from worker.notices.catalogue import translations
 from worker.web.form import read_form
-from worker.web.language import chosen_locale
+from worker.web.language import UNKNOWN, Known, chosen_locale
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 BODY_LIMIT_BYTES = 4096
 _BODY_SECONDS = 10.0
 _RETRY_SECONDS = 120
+_TOO_MANY = web.HTTPTooManyRequests.status_code
+_TOLD = ("Allow", "Retry-After")  # All that an error may say of itself.
 
 _FOLDER = Path(__file__).parent / "templates"
 _STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
@@ -69,17 +71,20 @@ class Pages:
         """Answer what goes wrong: never with a word on the token."""
         try:
             return await handler(request)
-        except web.HTTPNotFound:
-            return self.page(request, "missing.html", status=404)
+        except web.HTTPClientError as error:
+            template = "later.html" if error.status == _TOO_MANY else "missing.html"
+            response = self.page(request, template, status=error.status)
+            told = {name: error.headers[name] for name in _TOLD if name in error.headers}
         except StoreLost:
             response = self.page(request, "later.html", status=503)
-            response.headers["Retry-After"] = str(_RETRY_SECONDS)
-            return response
+            told = {"Retry-After": str(_RETRY_SECONDS)}
+        response.headers.update(told)
+        return response
 
-    def locale(self, request: web.Request) -> str:
+    def locale(self, request: web.Request, *, known: Known = UNKNOWN) -> str:
         """Return the language that a visitor reads."""
         asked, accepted = request.query.get("lang", ""), request.headers.get("Accept-Language", "")
-        return chosen_locale(asked, accepted, self._site.locale)
+        return chosen_locale(asked, accepted, self._site.locale, known=known)
 
     def page(
         self,
@@ -88,9 +93,10 @@ class Pages:
         *,
         status: int = 200,
         values: Mapping[str, object] | None = None,
+        known: Known = UNKNOWN,
     ) -> web.Response:
         """Return one page in the visitor's language."""
-        locale = self.locale(request)
+        locale = self.locale(request, known=known)
         text = (
             self._templates[locale]
             .get_template(template)
@@ -105,12 +111,12 @@ class Pages:
         return web.Response(text=text, content_type="text/html", status=status, headers=headers)
 
 
-def back_to(request: web.Request) -> web.Response:
-    """Lead back to the page of the token, after a POST."""
-    # Relative, as a proxy may serve us below a path of its own.
+def back_to(request: web.Request, *done: str) -> web.Response:
+    """Lead back to the page of the token, after a POST; *done* tells it what was."""
     language = request.query.get("lang", "")
-    query = f"?lang={language}" if language in LOCALES else ""
-    location = f"{request.match_info['token']}{query}"
+    said = [*([f"lang={language}"] if language in LOCALES else []), *(f"{one}=1" for one in done)]
+    # Relative, as a proxy may serve us below a path of its own.
+    location = "?".join([request.match_info["token"], *(["&".join(said)] if said else [])])
     return web.Response(status=303, headers={"Location": location})
 
 

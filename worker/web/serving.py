@@ -1,7 +1,7 @@
 """Serving an application on a port, for as long as a context lasts.
 
 A reverse proxy stands before the public one: it ends TLS, and slow or endless
-requests. There is no access log: the token is in the path.
+requests. aiohttp's access log stays off: it writes the path, and a token is in it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,15 @@ from tests.edges.store.held import (
     row_of,
 )
 from tests.edges.web.directory import MemoryDirectory
-from tests.edges.web.visitor import HOSTILE, SITE, Answer, Visitor, assert_hardened, visiting
+from tests.edges.web.visitor import (
+    HOSTILE,
+    SITE,
+    Answer,
+    Visitor,
+    assert_hardened,
+    open_door,
+    visiting,
+)
 from worker.app import _Decisions
 from worker.mail.return_address import Purpose, Tokens
 from worker.notices.letters import reason_words
@@ -66,6 +74,7 @@ async def visit(database_url: str) -> AsyncIterator[Visit]:
         decisions=_Decisions(pool),
         metrics=Metrics(),
         site=SITE,
+        door=open_door(),
     )
     async with visiting(app) as visitor:
         yield Visit(visitor.session, visitor.base, pool, db)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from base64 import b64encode
+from base64 import b32decode, b32encode, b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.edges.web.directory import MemoryDirectory, NoDecisions
-from tests.edges.web.visitor import HOSTILE, SITE, Visitor, assert_hardened, visiting
+from tests.edges.web.directory import MemoryDirectory, NoDecisions, stands_for
+from tests.edges.web.visitor import HOSTILE, SITE, Visitor, assert_hardened, open_door, visiting
 from worker.mail.return_address import Purpose, Tokens, subscriber_number
 from worker.telemetry.metrics import Metrics
 from worker.web.form import read_form
-from worker.web.language import chosen_locale
+from worker.web.language import Known, chosen_locale
 from worker.web.pages import build_app, masked
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 LIST, OTHER_LIST, PERSON, OTHER_PERSON = 7, 8, 1_000_000_007, 12
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+
+
+def signed(tokens: Tokens, number: int, stands_for: bytes) -> str:
+    """Return an unsubscription token."""
+    return tokens.sign(Purpose.UNSUBSCRIBE, number, stands_for=stands_for).decode()
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Visit(Visitor):
     def token(self, list_id: int = LIST, person_id: int = PERSON) -> str:
         """Return the token in a copy to this person from this list."""
         number = subscriber_number(list_id, person_id)
-        return self.tokens.sign(Purpose.UNSUBSCRIBE, number).decode()
+        return signed(self.tokens, number, stands_for(list_id, person_id))
 
     def unsubscribes(self, method: str) -> float | None:
         """Return how many people are counted to have left this way."""
@@ -58,7 +63,12 @@ async def visit() -> AsyncIterator[Visit]:
         addresses={PERSON: "jean.martin@orange.fr", OTHER_PERSON: ""},
     )
     app = build_app(
-        tokens=tokens, directory=directory, decisions=NoDecisions(), metrics=metrics, site=SITE
+        tokens=tokens,
+        directory=directory,
+        decisions=NoDecisions(),
+        metrics=metrics,
+        site=SITE,
+        door=open_door(),
     )
     async with visiting(app) as visitor:
         yield Visit(visitor.session, visitor.base, tokens, directory, metrics)
@@ -73,7 +83,8 @@ async def test_page_shows_what_will_happen(visit: Visit) -> None:
     assert "<bdi>Comité directeur</bdi>" in answer.text
     assert "j•••n@orange.fr" in answer.text
     assert "jean.martin" not in answer.text
-    assert "toutes les listes de listes.example.fr" in answer.text
+    assert "toutes les listes de listes.example.fr</span>" in answer.text
+    assert 'href="../privacy?lang=fr"' in answer.text
     assert 'href="https://monespace.example.fr/?a=1&amp;b=2"' in answer.text
     assert answer.text.count("<h1>") == answer.text.count("<button") == 1
     assert answer.text.count('type="radio"') == 2
@@ -88,7 +99,9 @@ async def test_looking_changes_nothing(visit: Visit, purpose: str) -> None:
         answer = await visit.ask(method, path, headers={"Sec-Purpose": purpose} if purpose else {})
         assert answer.status == 200
     for method in ("OPTIONS", "PUT", "DELETE"):
-        assert (await visit.ask(method, path)).status == 405
+        answer = await visit.ask(method, path)
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET,HEAD,POST")
+        assert "Ce lien est incomplet" in answer.text
 
     assert visit.directory.opt_outs == {}
 
@@ -138,12 +151,84 @@ async def test_form_and_undo(visit: Visit, scope: str, out_of: int | None) -> No
     (title,) = re.findall(r"<title>(.*?)</title>", done.text, re.DOTALL)
     assert title.split()[:3] == ["Vous", "êtes", "désabonné(e)"]
     assert "Annuler\u00a0: me réabonner" in done.text
+    assert (
+        "D\u2019autres listes de listes.example.fr peuvent encore vous écrire." in done.text
+    ) == (scope == "list")
+    assert visit.directory.farewells == [f"{SITE.public_url}{path}"] * (scope == "all")
     assert ("Tout arrêter" in done.text) == (scope == "list")
 
     back = await visit.ask("POST", path, data={"action": "undo"})
-    assert back.status == 303
+    assert (back.status, back.headers["Location"]) == (303, f"{visit.token()}?back=1")
     assert visit.directory.opt_outs == {}
+    assert "vous recevez de nouveau la liste" in (await visit.ask("GET", f"{path}?back=1")).text
     assert "Ne plus recevoir" in (await visit.ask("GET", path)).text
+
+
+async def test_all_lists_tells_of_official_mail(visit: Visit) -> None:
+    """Nobody stops the notice of a general meeting without having read so."""
+    visit.directory.official.add(OTHER_LIST)
+    visit.directory.titles[OTHER_LIST] = "Convocations"
+    path = f"/u/{visit.token()}"
+
+    assert (
+        "y compris des messages officiels\u00a0: Convocations"
+        in (await visit.ask("GET", path)).text
+    )
+    await visit.ask("POST", path, data={"scope": "list"})
+    assert (
+        "vous arrêtez aussi des messages officiels\u00a0: Convocations."
+        in (await visit.ask("GET", path)).text
+    )
+
+
+async def test_farewell(visit: Visit) -> None:
+    """Only who leaves everything on the page is written to; a provider's click is no page."""
+    path = f"/u/{visit.token()}"
+    for data in (ONE_CLICK, {"scope": "list"}, {"action": "undo"}):
+        await visit.ask("POST", path, data=data)
+        assert visit.directory.farewells == []
+
+
+class TestOfficialMail:
+    """A list that one leaves only by knowing what that means."""
+
+    async def test_page(self, visit: Visit) -> None:
+        """It says why, whom to ask, and offers one button."""
+        visit.directory.official.add(LIST)
+        answer = await visit.ask("GET", f"/u/{visit.token()}")
+
+        assert answer.status == 200
+        assert "Ne plus recevoir de messages officiels" in answer.text
+        assert "<bdi>Comité directeur</bdi>" in answer.text
+        assert 'href="mailto:list7-owner@listes.example.fr"' in answer.text
+        assert "en connaissance de cause" in answer.text
+        assert answer.text.count("<h1>") == answer.text.count("<button") == 1
+
+    @pytest.mark.parametrize(
+        "body", [ONE_CLICK, {"scope": "list"}, {"scope": "all"}], ids=["one click", "list", "all"]
+    )
+    async def test_not_without_knowing(self, visit: Visit, body: dict[str, str]) -> None:
+        """No copy of it offers one click, so nobody's provider asks in good faith."""
+        visit.directory.official.add(LIST)
+        answer = await visit.ask("POST", f"/u/{visit.token()}", data=body)
+
+        assert answer.status == 400
+        assert "Ne plus recevoir de messages officiels" in answer.text
+        assert visit.directory.opt_outs == {}
+
+    async def test_leaving_and_coming_back(self, visit: Visit) -> None:
+        """Whoever knows may go, from here and then from everywhere."""
+        visit.directory.official.add(LIST)
+        path = f"/u/{visit.token()}"
+
+        for scope in ("list", "all"):
+            page = await visit.ask("GET", path)
+            fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="(\w+)"', page.text))
+            assert (await visit.ask("POST", path, data={**fields, "scope": scope})).status == 303
+        assert visit.directory.opt_outs == {(PERSON, LIST): "page", (PERSON, None): "page"}
+
+        assert (await visit.ask("POST", path, data={"action": "undo"})).status == 303
+        assert visit.directory.opt_outs == {}
 
 
 async def test_undo_leaves_others_alone(visit: Visit) -> None:
@@ -165,6 +250,7 @@ async def test_undo_leaves_others_alone(visit: Visit) -> None:
         b"",
         b"scope=everything",
         b"scope=list&scope=all",
+        b"scope=all&List-Unsubscribe=One-Click&List-Unsubscribe=no&scope=list",
         b"List-Unsubscribe=one-click",
         b"&".join(b"f%d=1" % n for n in range(40)) + b"&scope=all",
         b"\xff\xfe=%00%ff",
@@ -206,7 +292,9 @@ def _forgeries(visit: Visit) -> dict[str, str]:
         "longer": token + "a",
         "one letter changed": other + token[1:] if token[0] != other else "c" + token[1:],
         "mac changed": token[:-1] + other,
-        "of another site": Tokens((b"x" * 32,)).sign(Purpose.UNSUBSCRIBE, number).decode(),
+        "of another site": signed(Tokens((b"x" * 32,)), number, stands_for(LIST, PERSON)),
+        "of whoever had the number before": signed(visit.tokens, number, stands_for(LIST, 99)),
+        "of nobody by name": signed(visit.tokens, number, b""),
         "of another purpose": visit.tokens.sign(Purpose.RETURN, number).decode(),
         "unknown person": visit.token(LIST, 99),
         "unknown list": visit.token(99, PERSON),
@@ -232,10 +320,25 @@ async def test_forged_tokens_get_one_answer(visit: Visit) -> None:
     assert visit.directory.opt_outs == {}
 
 
+async def test_any_bit_that_is_wrong(visit: Visit) -> None:
+    """A token is genuine in all of its bits, or it is none at all."""
+    genuine = b32decode(visit.token().upper())
+    answers = set()
+    for bit in range(8 * len(genuine)):
+        flipped = int.from_bytes(genuine, "big") ^ 1 << bit
+        token = b32encode(flipped.to_bytes(len(genuine), "big")).decode().lower()
+        answer = await visit.ask("POST", f"/u/{token}", data=ONE_CLICK)
+        assert_hardened(answer)
+        answers.add((answer.status, answer.text))
+
+    assert len(answers) == 1
+    assert visit.directory.opt_outs == {}
+
+
 async def test_old_secret_and_upper_case(visit: Visit) -> None:
     """Links outlive a rotation, and gateways that change the case."""
     number = subscriber_number(LIST, PERSON)
-    old = Tokens(SITE.secrets[1:]).sign(Purpose.UNSUBSCRIBE, number).decode()
+    old = signed(Tokens(SITE.secrets[1:]), number, stands_for(LIST, PERSON))
 
     for token in (old, visit.token().upper()):
         assert (await visit.ask("GET", f"/u/{token}")).status == 200
@@ -323,20 +426,42 @@ async def test_language_of_the_page(visit: Visit) -> None:
 
 
 LANGUAGES = {
-    "nothing said": ("", "", "fr"),
-    "asked": ("en", "fr", "en"),
-    "asked for what is not": ("de", "", "fr"),
-    "best": ("", "de, en;q=0.8, fr;q=0.7", "en"),
-    "weights": ("", "en;q=0.2, fr-CA;q=0.9", "fr"),
-    "refused": ("", "en;q=0, de", "fr"),
-    "nonsense": ("", "en;q=x,;;;,q=1", "fr"),
+    "nothing said": ("", "", "", "", "fr"),
+    "asked": ("en", "fr", "fr", "fr", "en"),
+    "asked for what is not": ("de", "", "", "", "fr"),
+    "member": ("", "en", "fr", "fr", "en"),
+    "member of a language that is not": ("", "de", "en", "fr", "en"),
+    "best": ("", "", "de, en;q=0.8, fr;q=0.7", "fr", "en"),
+    "weights": ("", "", "en;q=0.2, fr-CA;q=0.9", "en", "fr"),
+    "refused": ("", "", "en;q=0, de", "", "fr"),
+    "nonsense": ("", "", "en;q=x,;;;,q=1", "", "fr"),
+    "list": ("", "", "de", "en", "en"),
+    "list of a language that is not": ("", "", "", "de", "fr"),
 }
 
 
-@pytest.mark.parametrize(("asked", "accepted", "locale"), LANGUAGES.values(), ids=LANGUAGES)
-def test_chosen_locale(asked: str, accepted: str, locale: str) -> None:
-    """The URL, then the browser, then the site."""
-    assert chosen_locale(asked, accepted, "fr") == locale
+@pytest.mark.parametrize("case", LANGUAGES.values(), ids=LANGUAGES)
+def test_chosen_locale(case: tuple[str, str, str, str, str]) -> None:
+    """The URL, then the member, the browser, the list, and the site."""
+    asked, member, accepted, of_list, locale = case
+    assert chosen_locale(asked, accepted, "fr", known=Known(member, of_list)) == locale
+
+
+async def test_language_of_the_member(visit: Visit) -> None:
+    """A borrowed browser speaks another one; the list's is better than none."""
+    visit.directory.langs[PERSON] = "en"
+    visit.directory.list_langs[LIST] = "en"
+    french = {"Accept-Language": "fr"}
+    asked = {
+        visit.token(): "en",
+        visit.token() + "?lang=fr": "fr",
+        visit.token(LIST, OTHER_PERSON): "fr",
+    }
+    for token, locale in asked.items():
+        answer = await visit.ask("GET", f"/u/{token}", headers=french)
+        assert answer.headers["Content-Language"] == locale
+    unsaid = await visit.ask("GET", f"/u/{visit.token(LIST, OTHER_PERSON)}")
+    assert unsaid.headers["Content-Language"] == "en"
 
 
 MASKED = {

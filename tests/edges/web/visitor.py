@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from worker.config import Listen, Site
+from worker.config import LOOPBACK, Listen, Site
+from worker.policy.visits import VisitLimit
+from worker.web.door import Door
 from worker.web.serving import serve
 
 if TYPE_CHECKING:
@@ -27,6 +29,15 @@ SITE = Site(
     secrets=(b"new secret" * 4, b"old secret" * 4),
     migrations=(),
 )
+
+
+# A test asks more in a second than a household in a day.
+MANY_VISITS = VisitLimit(burst=100_000, interval_seconds=1)
+
+
+def open_door(visits: VisitLimit = MANY_VISITS) -> Door:
+    """Return a door whose clock stands still."""
+    return Door(LOOPBACK, clock=lambda: 0.0, visits=visits, one_clicks=MANY_VISITS)
 
 
 @dataclass(frozen=True)
