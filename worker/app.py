@@ -16,6 +16,7 @@ import contextlib
 import random
 import secrets
 import signal
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_never, wait_ra
 
 from worker.actors.desk import Desk
 from worker.actors.dispatcher import run_dispatcher
+from worker.actors.farewell import say_farewell
 from worker.actors.feedback import Feedback, Rulebook, run_feedback
 from worker.actors.fetcher import Post, run_fetcher
 from worker.actors.holds import run_holds
@@ -33,6 +35,7 @@ from worker.actors.ledger import Ledger
 from worker.actors.mailbox import Mailbox
 from worker.actors.mediator import run_mediator
 from worker.actors.office import Office
+from worker.actors.outbox import Outbox
 from worker.actors.return_handler import run_return_handler
 from worker.actors.signals import Signals, run_listener
 from worker.actors.submitter import run_submitter
@@ -42,12 +45,16 @@ from worker.lookup.dns import Resolver
 from worker.mail.return_address import Tokens
 from worker.policy.outcome import DeliveryResult
 from worker.policy.provider_state import rate_factor
+from worker.reading.reader import Reader
 from worker.store import decisions, deliveries, leases, limits, suppressions
 from worker.store.database import Reconnecting, borrowed, close_pool, open_pool
 from worker.store.situation import read_situation
 from worker.telemetry.metrics import Metrics, Outlook
+from worker.web.door import Door
 from worker.web.ops import build_ops
+from worker.web.page import Pages
 from worker.web.pages import build_app
+from worker.web.privacy import Privacy, add_privacy
 from worker.web.serving import serve
 
 if TYPE_CHECKING:
@@ -86,6 +93,7 @@ class _Shop:
     metrics: Metrics
     chance: Callable[[], float]
     rulebook: Rulebook
+    reader: Reader
 
     @property
     def failures(self) -> dict[str, Limit]:
@@ -110,9 +118,12 @@ async def run_worker(
         metrics=Metrics(),
         chance=random.SystemRandom().random,
         rulebook=Rulebook(),
+        reader=Reader(),
     )
     heart = shop.connection()
     try:
+        # Without it no mail can be read: better said now than at the first message.
+        await shop.reader.start()
         await leases.renew(await heart.connection(), shop.worker_id, config.lease)
         await _take_starting_limits(shop)
         async with _background(shop, heart), _web(shop) as ports:
@@ -123,6 +134,7 @@ async def run_worker(
         await leases.resign(await heart.connection(), shop.worker_id)
         log.info("worker.stopped", worker_id=shop.worker_id)
     finally:
+        await shop.reader.close()
         await heart.close()
         await close_pool(pool)
 
@@ -178,14 +190,27 @@ async def _background(shop: _Shop, heart: Reconnecting) -> AsyncIterator[None]:
 async def _web(shop: _Shop) -> AsyncIterator[Ports]:
     pages = build_app(
         tokens=shop.tokens,
-        directory=_Directory(shop.pool, shop.metrics),
+        directory=_Directory(shop.pool, shop.metrics, Outbox(shop.config.site, shop.tokens)),
         decisions=_Decisions(shop.pool),
         metrics=shop.metrics,
         site=shop.config.site,
+        door=Door(shop.config.proxies, clock=time.monotonic),
     )
+    add_privacy(pages, pages=Pages(shop.config.site), privacy=_privacy(shop.config))
     ops = build_ops(shop.metrics, refresh=lambda: _refresh(shop), health=lambda: _health(shop))
     async with serve(pages, shop.config.web) as web, serve(ops, shop.config.metrics) as metrics:
         yield Ports(web, metrics)
+
+
+def _privacy(config: Config) -> Privacy:
+    """Return what the privacy page says, from the settings that the actors obey."""
+    accounts = (account.endpoint.host for account in config.accounts)
+    return Privacy(
+        keep=config.retention,
+        hosts=(config.mailbox.endpoint.host, *accounts),
+        team=config.site.team,
+        country=config.site.host_country,
+    )
 
 
 async def _work(shop: _Shop) -> None:
@@ -200,6 +225,7 @@ async def _work(shop: _Shop) -> None:
         shop.tokens,
         shop.metrics,
         lookup,
+        shop.reader,
         config.look_up_mx,
         shop.rulebook,
         shop.failures,
@@ -217,6 +243,7 @@ async def _work(shop: _Shop) -> None:
                 sweeps,
                 every=min(config.lease / 4, timedelta(seconds=5)),
                 in_doubt_after=config.in_doubt_after,
+                keep=config.retention,
                 failures=shop.failures,
                 signals=shop.signals,
                 metrics=shop.metrics,
@@ -248,6 +275,7 @@ async def _run_account(shop: _Shop, account: Account) -> None:
         chance=shop.chance,
         metrics=shop.metrics,
         feedback=feedback,
+        keys=shop.config.site.keys,
     )
     async with asyncio.TaskGroup() as books:
         books.create_task(ledger.run(), name=f"ledger:{account.name}")
@@ -318,18 +346,24 @@ async def _health(shop: _Shop) -> tuple[bool, dict[str, object]]:
 class _Directory:
     """What the pages ask and write, from the database."""
 
-    def __init__(self, pool: Pool, metrics: Metrics) -> None:
+    def __init__(self, pool: Pool, metrics: Metrics, outbox: Outbox) -> None:
         self._pool = pool
         self._metrics = metrics
+        self._outbox = outbox
 
     async def subscriber(self, list_id: int, person_id: int) -> suppressions.SubscriberRow | None:
         async with borrowed(self._pool) as db:
             return await suppressions.subscriber(db, list_id, person_id)
 
-    async def opt_out(self, list_id: int, person_id: int, *, everywhere: bool, source: str) -> None:
+    async def opt_out(
+        self, list_id: int, person_id: int, *, everywhere: bool, source: str, undo_link: str = ""
+    ) -> None:
         async with borrowed(self._pool) as db, db.transaction():
             scope = None if everywhere else list_id
             cancelled = await suppressions.opt_out(db, scope, person_id, source=source)
+            if undo_link and cancelled is not None:
+                left = await suppressions.subscriber(db, list_id, person_id)
+                await say_farewell(db, left, undo_link, outbox=self._outbox)
         self._metrics.finished(DeliveryResult.CANCELLED, cancelled or 0)
         log.info("person.opted_out", source=source, everywhere=everywhere, cancelled=cancelled)
 

@@ -19,12 +19,14 @@ from datetime import timedelta
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from worker.errors import ConfigError
 from worker.mail.address import local_part_of, usable_address
+from worker.mail.authentication import is_aligned
+from worker.mail.dkim_signing import is_selector
 from worker.mail.host import HOSTS, RECEIVED_FOR, HostRecipe
 from worker.policy.breaker import DEFAULT_THRESHOLD
 from worker.policy.limit import Limit, read_limit
@@ -32,9 +34,17 @@ from worker.policy.limit import Limit, read_limit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from worker.mail.dkim_signing import Signer
+    from worker.signing import SigningKey
+
     Table = dict[str, object]
 
 LOCALES = ("fr", "en")
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+LOOPBACK: tuple[Network, ...] = (
+    ipaddress.ip_network("127.0.0.0/8"),
+    ipaddress.ip_network("::1/128"),
+)
 
 # All there is to set, and how it is written; what is absent here is unknown.
 _SETTINGS: dict[str, dict[str, str]] = {
@@ -45,6 +55,11 @@ _SETTINGS: dict[str, dict[str, str]] = {
         "timezone": '"Europe/Paris"',
         "help_address": '"aide@example.fr"',
         "member_space": '"https://monespace.example.fr"',
+        "accessibility": '"full", "partial" or "none"',
+        "accessibility_statement": '"https://www.example.fr/accessibilite"',
+        "name": '"Fédération française de ..."',
+        "team": '"le secrétariat"',
+        "host_country": '"France"',
         "secret_file": '"relais.secret"',
         "migrations": '["migrations/site"]',
     },
@@ -71,9 +86,15 @@ _SETTINGS: dict[str, dict[str, str]] = {
         "limits": '["200/hour"]',
         "failures": '"12/hour" or "none"',
     },
+    "dkim": {
+        "selector": '"relais1"',
+        "key_file": '"relais1.pem"',
+        "domain": '"listes.example.fr"',
+    },
     "limits": {},  # Any provider may be named.
     "worker": {"lease_seconds": "60", "in_doubt_minutes": "30", "look_up_mx": "true"},
-    "web": {"listen": '"127.0.0.1:8080"'},
+    "retention": {"messages": '"7d"', "returns": '"30d"', "traces": '"90d"'},
+    "web": {"listen": '"127.0.0.1:8080"', "proxies": '["127.0.0.1", "::1"]'},
     "metrics": {"listen": '"127.0.0.1:9108"'},
 }
 _PREFIX = "RELAIS_"
@@ -81,6 +102,9 @@ _KEY = re.compile(r"([0-9a-fA-F]{2}){32,}")  # 256 bits at least.
 _NAME = re.compile(r"[a-z0-9_-]+")  # As relais.provider has it.
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}")
 _FIELD_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, section 2.2.
+_DAYS = re.compile(r"([0-9]{1,5})\s*(?:d|days?)")
+_MOST_DAYS = 3650
+_LEAST_TRACES = 32  # Days: limits count marks of up to 31.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
 _LINE_END = re.compile(r"[\x00\r\n]")
 _URL = re.compile(r"[a-z+]+://[!#-;=?-~]+")  # ASCII that is seen, but for " < >.
@@ -136,6 +160,22 @@ class Site:
     secrets: tuple[bytes, ...] = field(repr=False)  # The newest first.
     migrations: tuple[Path, ...]
     timezone: str = ""  # Of the site's people; "": the machine's.
+    keys: tuple[SigningKey, ...] = ()  # For DKIM, the newest first.
+    accessibility: str = ""  # full, partial or none, as it was audited; "": nothing is said.
+    accessibility_statement: str = ""  # Where that is set out.
+    name: str = ""  # These three for the privacy page; "": it does not say.
+    team: str = ""
+    host_country: str = ""
+
+    @property
+    def signer(self) -> Signer | None:
+        """Who signs what is prepared now, if anybody."""
+        return self.keys[0].signer if self.keys else None
+
+    @property
+    def called(self) -> str:
+        """What members know the site as."""
+        return self.name or self.domain
 
     @property
     def zone(self) -> ZoneInfo | None:
@@ -185,6 +225,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """For how long personal data is kept; DESIGN.md says what is kept for good."""
+
+    messages: timedelta = timedelta(days=7)  # After the end of sending, or their arrival.
+    returns: timedelta = timedelta(days=30)  # After their arrival.
+    traces: timedelta = timedelta(days=90)  # After the end of sending.
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All that a process is told."""
 
@@ -198,6 +247,8 @@ class Config:
     look_up_mx: bool  # Whether the DNS is asked whose a domain is.
     web: Listen
     metrics: Listen
+    proxies: tuple[Network, ...] = LOOPBACK  # Who may say for whom they ask.
+    retention: Retention = Retention()
 
 
 def read_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -215,9 +266,11 @@ def read_config(path: Path | None, environ: Mapping[str, str]) -> Config:
             table = {}
         return _Section(name, f"[{name}]", table, folder, problems)
 
-    worker = section("worker")
+    worker, web = section("worker"), section("web")
+    site = _site(section("site"))
+    keys = _signing_keys(tables.get("dkim", []), site.domain, folder, problems)
     config = Config(
-        site=_site(section("site")),
+        site=replace(site, keys=tuple(keys)),
         database=_database(section("database")),
         mailbox=_mailbox(section("mailbox")),
         accounts=tuple(_accounts(tables.get("accounts", []), folder, problems)),
@@ -227,8 +280,10 @@ def read_config(path: Path | None, environ: Mapping[str, str]) -> Config:
             minutes=worker.number("in_doubt_minutes", 30, least=0.001, most=43_200)
         ),
         look_up_mx=worker.switch("look_up_mx", default=True),
-        web=_listen(section("web"), "127.0.0.1:8080"),
+        web=_listen(web, "127.0.0.1:8080"),
         metrics=_listen(section("metrics"), "127.0.0.1:9108"),
+        proxies=tuple(_networks(web, "proxies")),
+        retention=_retention(section("retention")),
     )
     if problems:
         raise ConfigError(problems)
@@ -289,6 +344,14 @@ class _Section:
             return number
         self.wrong(key, f"must be a number from {least:g} to {most:g}")
         return float(default)
+
+    def days(self, key: str, default: timedelta, *, least: int) -> timedelta:
+        text = self._table.get(key, f"{default.days}d")
+        match = _DAYS.fullmatch(text) if isinstance(text, str) else None
+        if match and least <= int(match[1]) <= _MOST_DAYS:
+            return timedelta(days=int(match[1]))
+        self.wrong(key, f"must be a number of days from {least}d to {_MOST_DAYS}d")
+        return default
 
     def switch(self, key: str, *, default: bool) -> bool:
         # A variable can only be a text.
@@ -434,6 +497,8 @@ def _table_at(tables: Table, sections: list[str]) -> Table:
     name = sections[0]
     if name != "accounts":
         table = tables.setdefault(name, {})
+        if isinstance(table, list) and table and name == "dkim":
+            table = table[0]  # Of several keys the newest, which is the one that signs.
         return table if isinstance(table, dict) else {}
     accounts = tables.setdefault(name, [])
     if not isinstance(accounts, list):
@@ -480,7 +545,28 @@ def _site(section: _Section) -> Site:
         secrets=_keys(section),
         migrations=tuple(section.path(name) for name in section.texts("migrations")),
         timezone=_timezone(section),
+        accessibility=_accessibility(section),
+        accessibility_statement=_web_url(
+            section, "accessibility_statement", section.text("accessibility_statement", "")
+        ),
+        name=_line(section, "name"),
+        team=_line(section, "team"),
+        host_country=_line(section, "host_country"),
     )
+
+
+def _accessibility(section: _Section) -> str:
+    claim = section.text("accessibility", "")
+    if claim not in ("", "full", "partial", "none"):
+        section.wrong("accessibility", f"{claim!r} is no result of an audit")
+    return claim
+
+
+def _line(section: _Section, key: str) -> str:
+    text = section.text(key, "").strip()
+    if _UNSEEN.search(text):
+        section.wrong(key, "must be one line without control characters")
+    return text
 
 
 def _timezone(section: _Section) -> str:
@@ -582,6 +668,52 @@ def _pattern(section: _Section, key: str, default: str) -> str:
     return pattern
 
 
+def _signing_keys(
+    tables: object, domain: str, folder: Path, problems: list[str]
+) -> Iterator[SigningKey]:
+    """Read the keys for DKIM; one alone may stand under [dkim]."""
+    names: set[str] = set()
+    for number, table in enumerate(tables if isinstance(tables, list) else [tables], start=1):
+        if not isinstance(table, dict):
+            problems.append(f"dkim {number} is no table: write [[dkim]]")
+            continue
+        section = _Section("dkim", f"[[dkim]] {number}", table, folder, problems)
+        key = _signing_key(section, domain)
+        if key is None:
+            continue
+        if key.signer.key_name in names:
+            section.report("selector", f"{key.signer.selector!r} is another key's")
+        names.add(key.signer.key_name)
+        yield key
+
+
+def _signing_key(section: _Section, site_domain: str) -> SigningKey | None:
+    selector = section.text("selector")
+    if selector and not is_selector(selector):
+        section.wrong("selector", f"{selector!r} must be of a-z, 0-9 and -")
+    domain = section.text("domain", site_domain).lower()
+    if domain and not _is_at_or_above(domain, site_domain):
+        section.wrong(
+            "domain", f"{domain!r} is neither {site_domain!r} nor its owner's, as DMARC asks"
+        )
+    pem = section.secret("key_file", "openssl genrsa 2048")
+    if pem is None:
+        return None
+    # A twentieth of a second of imports that few sites have to pay.
+    from worker.signing import read_key  # noqa: PLC0415
+
+    try:
+        return read_key(pem, domain=domain, selector=selector)
+    except ValueError as error:
+        section.report("key_file", f"{error}; make one with: relais dkim new SELECTOR")
+        return None
+
+
+def _is_at_or_above(domain: str, site_domain: str) -> bool:
+    """Tell whether DMARC takes a signature of *domain* for the site's (relaxed alignment)."""
+    return f".{site_domain}".endswith(f".{domain}") and is_aligned(domain, site_domain)
+
+
 def _accounts(tables: object, folder: Path, problems: list[str]) -> Iterator[Account]:
     if not isinstance(tables, list) or not tables:
         problems.append("no account to submit with: write [[accounts]] and its settings")
@@ -638,6 +770,18 @@ def _provider_limits(section: _Section) -> dict[str, tuple[Limit, ...]]:
     return limits
 
 
+def _retention(section: _Section) -> Retention:
+    shipped = Retention()
+    kept = Retention(
+        messages=section.days("messages", shipped.messages, least=1),
+        returns=section.days("returns", shipped.returns, least=1),
+        traces=section.days("traces", shipped.traces, least=_LEAST_TRACES),
+    )
+    if kept.messages > kept.traces:
+        section.wrong("messages", "must not be longer than traces, which say whose they are")
+    return kept
+
+
 def _endpoint(section: _Section, key: str) -> Endpoint:
     """Read the URL at *key*, and the password that belongs to it."""
     text = section.text(key)
@@ -690,6 +834,14 @@ def _listen(section: _Section, default: str) -> Listen:
         section.wrong("listen", f"{text!r} is no address with a port")
         return Listen("", 0)
     return Listen(url.hostname, int(port))
+
+
+def _networks(section: _Section, key: str) -> Iterator[Network]:
+    for text in section.texts(key, tuple(map(str, LOOPBACK))):
+        try:
+            yield ipaddress.ip_network(text)
+        except ValueError:
+            section.wrong(key, f"{text!r} is no address and no network")
 
 
 def _split(text: str) -> SplitResult | None:

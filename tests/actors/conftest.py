@@ -13,6 +13,7 @@ from worker.actors.office import Office
 from worker.config import Endpoint, Mailbox, Site, Tls
 from worker.lookup.dns import Resolver
 from worker.mail.return_address import Tokens
+from worker.reading.reader import Reader
 from worker.store import leases
 from worker.store.database import borrowed, close_pool, connect, open_pool
 from worker.telemetry.metrics import Metrics
@@ -64,5 +65,6 @@ async def office(
     async with borrowed(pool) as db:
         await leases.renew(db, "w1", timedelta(minutes=5))
     tokens, metrics = Tokens((SECRET,)), Metrics()
-    yield Office(pool, "w1", SITE, MAILBOX, tokens, metrics, NOWHERE, look_up_mx=False)
+    async with Reader() as reader:
+        yield Office(pool, "w1", SITE, MAILBOX, tokens, metrics, NOWHERE, reader, look_up_mx=False)
     await close_pool(pool)

@@ -9,10 +9,13 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, TypeAlias
 
 from tests.edges.store.given import DOMAIN
+from worker.actors.desk import Desk
+from worker.actors.feedback import Feedback
 from worker.actors.holds import attend_next
 from worker.actors.mediator import mediate
 from worker.actors.return_handler import handle_return
-from worker.mail.copy import read_template
+from worker.config import Account
+from worker.mail.copy import Personal, read_template
 from worker.store import arrivals
 from worker.store.arrivals import Place
 from worker.store.database import borrowed
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     import asyncpg
 
     from worker.actors.office import Office
+    from worker.mail.return_address import Tokens
+    from worker.signing import SigningKey
     from worker.store.arrivals import Arrival
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -100,7 +105,7 @@ async def notices(owner: Owner) -> dict[str, list[EmailMessage]]:
     rows = await owner.fetch("select kind, address, template from relais.notice order by notice_id")
     found: dict[str, list[EmailMessage]] = {}
     for row in rows:
-        raw = read_template(row["template"]).render(reference=b"r" * 32, unsubscribe=b"")
+        raw = read_template(row["template"]).copy(Personal(b"r" * 32))
         message = email.message_from_bytes(raw, policy=email.policy.default)
         assert str(message["to"]) == row["address"]
         found.setdefault(row["kind"], []).append(message)
@@ -135,3 +140,17 @@ async def states(owner: Owner) -> dict[str, str | None]:
         row["subject"]: f"{row['state']} {row['awaits']}" if row["awaits"] else row["state"]
         for row in rows
     }
+
+
+def desk(office: Office, *keys: SigningKey, tokens: Tokens | None = None) -> Desk:
+    """Return the desk of an account after a start with *keys* and *tokens*."""
+    return Desk(
+        Account("main", office.mailbox.endpoint, connections=1, limits=()),
+        pool=office.pool,
+        tokens=tokens or office.tokens,
+        domain=office.site.domain,
+        chance=lambda: 0.5,
+        metrics=office.metrics,
+        feedback=Feedback("main", office.rulebook),
+        keys=keys,
+    )

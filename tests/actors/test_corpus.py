@@ -11,7 +11,7 @@ import pytest
 from tests.edges.store.given import DOMAIN
 from worker.actors.mediator import mediate
 from worker.actors.return_handler import handle_return
-from worker.mail.copy import read_template
+from worker.mail.copy import Personal, for_reader, read_template
 from worker.store import arrivals
 from worker.store.arrivals import Place
 from worker.store.database import borrowed
@@ -49,7 +49,7 @@ async def test_the_corpus(office: Office, owner: Owner, folder: str) -> None:
     if folder in ("autoreplies", "complaints"):
         assert outcomes["posted"] <= 2, outcomes
     for row in await owner.fetch("select template from relais.posting"):
-        wire = read_template(row["template"]).render(reference=b"r" * 32, unsubscribe=b"u" * 32)
+        wire = read_template(for_reader(row["template"], "fr")).copy(Personal(b"r" * 32, b"u" * 32))
         assert_safe(wire)
 
 

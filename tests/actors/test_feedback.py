@@ -260,7 +260,18 @@ class Counter:
 def a_claim(delivery_id: int, *, returned: int = 0) -> Claim:
     """A claim of a copy to Orange."""
     return Claim(
-        ClaimKey(delivery_id, 1), 1, None, 1, "jean@x.test", "orange", 1, returned, timedelta()
+        ClaimKey(delivery_id, 1),
+        posting_id=1,
+        notice_id=None,
+        person_id=1,
+        person="person:1",
+        address="jean@x.test",
+        lang=None,
+        fields=None,
+        provider="orange",
+        attempts=1,
+        returned=returned,
+        tried_for=timedelta(),
     )
 
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.actors.letters import TO, Owner, arrive, letter, outcome_of
+from tests.actors.letters import (
+    PROVEN,
+    TO,
+    Owner,
+    arrive,
+    letter,
+    notices,
+    outcome_of,
+    text_of,
+)
 from tests.edges.store.given import DOMAIN
 from worker.actors.mediator import mediate
-from worker.mail.return_address import Purpose, subscriber_number
-from worker.store import arrivals
+from worker.mail.return_address import (
+    Purpose,
+    alleged_number,
+    list_and_person,
+    subscriber_number,
+)
+from worker.store import arrivals, suppressions
 from worker.store.database import borrowed
 
 if TYPE_CHECKING:
@@ -240,8 +255,11 @@ async def posted(office: Office, owner: Owner) -> tuple[int, int, int]:
 async def test_mail_to_the_unsubscription_address(office: Office, owner: Owner) -> None:
     """The token is the proof; machine-made mail counts, and From does not."""
     list_id, person_id, _ = await posted(office, owner)
+    subscriber = await suppressions.subscriber(owner, list_id, person_id)
+    assert subscriber is not None
     number = subscriber_number(list_id, person_id)
-    token = office.tokens.sign(Purpose.UNSUBSCRIBE, number).decode()
+    signed = office.tokens.sign(Purpose.UNSUBSCRIBE, number, stands_for=subscriber.subscription)
+    token = signed.decode()
     request = letter(
         author="x@y.fr",
         trace=f"unsubscribe-{token}@{DOMAIN}",
@@ -284,6 +302,98 @@ async def test_a_report_by_the_reference_in_the_returned_part(office: Office, ow
     row = await outcome_of(office, owner, report, uid=2)
 
     assert row["outcome"] == "bounced"
+
+
+class Wish(NamedTuple):
+    """Who writes "Désinscription" to a list, and how many letters follow."""
+
+    author: str
+    proof: str | None
+    letters: int
+
+
+WISHES = {
+    "a member": Wish("a@b.fr", PROVEN, 1),
+    "somebody in their name": Wish("a@b.fr", None, 0),
+    "a member whom the domain disowns": Wish("a@b.fr", "dmarc=fail header.from={}", 0),
+    "a stranger": Wish("x@y.fr", PROVEN, 0),
+}
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+async def test_who_asks_the_list_to_let_them_leave(
+    office: Office, owner: Owner, wish: Wish
+) -> None:
+    """Nobody else reads it; a member who is proven gets their own link, once a day."""
+    list_id, person_id, _ = await posted(office, owner)
+    for uid in (2, 3):
+        raw = letter(author=wish.author, proof=wish.proof, body=b"Desinscription", subject=str(uid))
+        row = await outcome_of(office, owner, raw, uid=uid)
+        assert (row["kind"], row["outcome"]) == ("request", "asked_to_leave")
+        assert row["wanted_in"] == "relais/refused"
+
+    found = (await notices(owner)).get("how_to_leave", [])
+    assert len(found) == wish.letters
+    for message in found:
+        assert str(message["to"]) == "a@b.fr"
+        [token] = re.findall(r"/u/([a-z2-7]{32})", text_of(message))
+        assert list_and_person(alleged_number(token)) == (list_id, person_id)
+        reader = await suppressions.subscriber(owner, list_id, person_id)
+        assert reader is not None
+        stands_for = reader.subscription
+        assert office.tokens.read(Purpose.UNSUBSCRIBE, token, stands_for=stands_for) is not None
+    assert await owner.fetchval("select count(*) from relais.posting") == 1
+    assert await owner.fetchval("select count(*) from relais.suppression") == 0
+
+
+def complaint(token: bytes, feedback_type: bytes = b"abuse") -> bytes:
+    """Return a complaint about the copy with this reference (RFC 5965)."""
+    more = (
+        b'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\r\n\r\n'
+        b"--b\r\nContent-Type: text/plain\r\n\r\nAn abuse report.\r\n"
+        b"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: " + feedback_type
+        + b"\r\nUser-Agent: x/1\r\nVersion: 1\r\nOriginal-Rcpt-To: c@d.fr\r\n"
+        b"--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <1@b.fr>\r\n"
+        b"X-Relais-Ref: " + token + b"\r\n\r\nx\r\n--b--\r\n"
+    )  # fmt: skip
+    return letter(author="fbl@y.fr", more=more)
+
+
+async def test_a_complaint_unsubscribes(office: Office, owner: Owner) -> None:
+    """Whose copy it was, whomever else it names; what waits for them is cancelled."""
+    list_id, person_id, delivery_id = await posted(office, owner)
+    await owner.execute("update relais.delivery set state = 'queued', settled_at = null")
+    token = office.tokens.sign(Purpose.RETURN, delivery_id)
+
+    row = await outcome_of(office, owner, complaint(token), uid=2)
+
+    assert (row["kind"], row["outcome"]) == ("complaint", "unsubscribed")
+    out = await owner.fetchrow(
+        "select list_id, person_id, address, reason::text, source from relais.suppression"
+    )
+    assert out is not None
+    assert tuple(out) == (list_id, person_id, "a@b.fr", "complained", "complaint")
+    states = await owner.fetch("select address, state::text from relais.delivery order by 1")
+    assert [tuple(state) for state in states] == [("a@b.fr", "cancelled"), ("c@d.fr", "queued")]
+
+
+NOT_COMPLAINING = {
+    "not spam": (b"not-spam", True),
+    "about forgers": (b"auth-failure", True),
+    "a token not ours": (b"abuse", False),
+}
+
+
+@pytest.mark.parametrize(("kind", "is_ours"), NOT_COMPLAINING.values(), ids=NOT_COMPLAINING)
+async def test_no_complaint(office: Office, owner: Owner, *, kind: bytes, is_ours: bool) -> None:
+    """Message-ID and address alone could be anybody's complaint in another's name."""
+    *_, delivery_id = await posted(office, owner)
+    token = office.tokens.sign(Purpose.RETURN, delivery_id) if is_ours else b"a" * 32
+
+    row = await outcome_of(office, owner, complaint(token, kind), uid=2)
+
+    assert (row["kind"], row["outcome"]) == ("complaint", "unmatched_report")
+    assert await owner.fetchval("select count(*) from relais.suppression") == 0
 
 
 async def test_a_report_by_message_id_and_recipient(office: Office, owner: Owner) -> None:

@@ -11,7 +11,7 @@ from tests.actors.letters import Owner, arrive, attend, letter, notices, outcome
 from tests.actors.test_holds import answered
 from tests.edges.store.given import DOMAIN
 from worker.actors.mediator import mediate
-from worker.mail.copy import read_template
+from worker.mail.copy import Personal, for_reader, read_template
 
 if TYPE_CHECKING:
     from worker.actors.office import Office
@@ -35,13 +35,14 @@ async def bureau(owner: Owner) -> Owner:
 async def copies(owner: Owner) -> dict[str, str]:
     """Return the text of each person's one copy."""
     rows = await owner.fetch(
-        "select d.address, o.template from relais.delivery d join relais.posting o"
-        " using (posting_id) where d.state <> 'cancelled' order by 1"
+        "select d.address, coalesce(d.lang, o.lang) as lang, o.template"
+        " from relais.delivery d join relais.posting o using (posting_id)"
+        " where d.state <> 'cancelled' order by 1"
     )
     assert len({row["address"] for row in rows}) == len(rows), "one copy each"
     return {
-        row["address"]: read_template(row["template"])
-        .render(reference=b"r" * 32, unsubscribe=b"u" * 32)
+        row["address"]: read_template(for_reader(row["template"], row["lang"]))
+        .copy(Personal(b"r" * 32, b"u" * 32))
         .decode()
         .replace("=\r\n", "")
         for row in rows

@@ -5,13 +5,35 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
-from worker.config import Account, Config, Endpoint, Listen, Tls, read_config
+from worker.config import (
+    LOOPBACK,
+    Account,
+    Config,
+    Endpoint,
+    Listen,
+    Retention,
+    Tls,
+    read_config,
+)
 from worker.errors import ConfigError
+from worker.mail.dkim_signing import Algorithm, Signer
 from worker.mail.host import HOSTS, RECEIVED_FOR
 from worker.policy.limit import Limit
+from worker.signing import make_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 KEY, OLD_KEY = "ab" * 32, "cd" * 40
 CANARY = "canary-0c5d"
@@ -23,6 +45,9 @@ public_url = "https://listes.example.fr/"
 locale = "fr"
 help_address = "aide@example.fr"
 member_space = "https://monespace.example.fr"
+name = "Fédération française de pétanque à vélo"
+team = "le secrétariat"
+host_country = "France"
 secret_file = "relais.secret"
 migrations = ["migrations/site"]
 [database]
@@ -48,6 +73,10 @@ outlook = ["300/day", "40/20s"]
 [worker]
 lease_seconds = 60
 in_doubt_minutes = 30
+[retention]
+messages = "10d"
+returns = "20 days"
+traces = "32d"
 [web]
 listen = "127.0.0.1:8080"
 [metrics]
@@ -124,6 +153,9 @@ def test_full(folder: Path) -> None:
         "outlook": (Limit(300, DAY), Limit(40, timedelta(seconds=20))),
     }
     assert (config.lease, config.in_doubt_after) == (timedelta(minutes=1), timedelta(minutes=30))
+    assert config.retention == Retention(10 * DAY, 20 * DAY, 32 * DAY)
+    assert config.site.name == "Fédération française de pétanque à vélo"
+    assert (config.site.team, config.site.host_country) == ("le secrétariat", "France")
     assert config.web == Listen("127.0.0.1", 8080)
     assert config.metrics == Listen("127.0.0.1", 9108)
 
@@ -161,6 +193,7 @@ def test_least(folder: Path) -> None:
     assert (account.connections, account.limits) == (2, ())
     assert config.limits == {}
     assert config.lease == timedelta(minutes=1)
+    assert config.retention == Retention(7 * DAY, 30 * DAY, 90 * DAY)
 
 
 def test_no_secret_in_repr(folder: Path) -> None:
@@ -243,8 +276,25 @@ WRONG = {
     "twice": ("40/20s", "40/24h", "[limits] outlook: has two limits for one period"),
     "provider": ("orange =", '"Orange !" =', "[limits] Orange !: a provider's name is of a-z"),
     "account name": ('"main"', '"Main account"', "[[accounts]] 1 name: 'Main account' must be"),
+    "line": ('"le secrétariat"', '"a\\nb"', "[site] team: must be one line without control"),
+    "retention": ("messages =", "mesages =", "[retention] mesages is unknown: did you mean mes"),
+    "no days": ('"10d"', '"10"', "[retention] messages: must be a number of days from 1d to 36"),
+    "number": ('"10d"', "10", "[retention] messages: must be a number of days from 1d to 3650d"),
+    "no message": ('"10d"', '"0d"', "[retention] messages: must be a number of days from 1d"),
+    "traces": ('"32d"', '"31d"', "[retention] traces: must be a number of days from 32d to 3650"),
+    "no trace": ('"10d"', '"33d"', "[retention] messages: must not be longer than traces, which"),
     "no port": ("127.0.0.1:8080", "127.0.0.1", "[web] listen: '127.0.0.1' is no address with"),
     "big port": ("127.0.0.1:8080", "0.0.0.0:65536", "[web] listen: '0.0.0.0:65536' is no ad"),
+    "proxy": (
+        'listen = "127.0.0.1:8080"',
+        'proxies = ["10.0.0.0/33"]',
+        "[web] proxies: '10.0.0.0/33' is no address and no network; write proxies = ",
+    ),
+    "accessible": (
+        'locale = "fr"',
+        'accessibility = "totale"',
+        "[site] accessibility: 'totale' is no result of an audit; write accessibility = ",
+    ),
     "one account": ("[[accounts]]", "[accounts]", "no account to submit with: write [[accounts]]"),
     "no certificate": (
         'name = "main"',
@@ -274,6 +324,20 @@ def test_failures(folder: Path, line: str, failures: Limit | None) -> None:
     path.write_text(path.read_text().replace("connections = 2", line))
 
     assert read_config(path, {}).accounts[0].failures == failures
+
+
+def test_proxies(folder: Path) -> None:
+    """A proxy on this machine is believed; one elsewhere has to be named."""
+    assert read(folder).proxies == LOOPBACK
+    named = read(folder, RELAIS_WEB__PROXIES='["10.0.0.5", "2001:db8::/32"]').proxies
+    assert list(map(str, named)) == ["10.0.0.5/32", "2001:db8::/32"]
+    assert read(folder, RELAIS_WEB__PROXIES="[]").proxies == ()
+
+
+def test_accessibility(folder: Path) -> None:
+    """Nothing is claimed that no audit has found."""
+    assert read(folder).site.accessibility == ""
+    assert read(folder, RELAIS_SITE__ACCESSIBILITY="partial").site.accessibility == "partial"
 
 
 def test_host(folder: Path) -> None:
@@ -470,3 +534,88 @@ def test_look_up_mx(folder: Path, written: str, *, expected: bool) -> None:
     assert read(folder, RELAIS_WORKER__LOOK_UP_MX=written).look_up_mx is expected
     with pytest.raises(ConfigError, match="look_up_mx: must be true or false"):
         read(folder, RELAIS_WORKER__LOOK_UP_MX=f"not {written}")
+
+
+WRONG_KEYS = {
+    "no file": ('"s2.pem"', '"s9.pem"', "key_file: {}/s9.pem does not exist; run: (umask 0"),
+    "read by others": ('"s2.pem"', '"open.pem"', "key_file: {}/open.pem can be read by ot"),
+    "no key": ('"s2.pem"', '"imap.secret"', "key_file: holds no private key in PEM"),
+    "a password": ('"s2.pem"', '"locked.pem"', "key_file: holds no private key in PEM"),
+    "too short": ('"s2.pem"', '"short.pem"', "key_file: holds an RSA key of 1024 bits"),
+    "a curve": ('"s2.pem"', '"curve.pem"', "key_file: holds a key that is neither RSA nor"),
+    "selector": ('"s2"', '"s_2"', "selector: 's_2' must be of a-z, 0-9 and -; write sel"),
+    "below": ("Example.fr", "a.listes.example.fr", "domain: 'a.listes.example.fr' is nei"),
+    "another's": ("Example.fr", "example.org", "domain: 'example.org' is neither"),
+    "a suffix": ("Example.fr", "fr", "domain: 'fr' is neither 'listes.example.fr' nor"),
+}
+
+
+class TestSigningKeys:
+    """Keys for DKIM: the first one signs, the others finish what was frozen with them."""
+
+    ONE = '\n[dkim]\nselector = "s2"\nkey_file = "s2.pem"\n'
+    TWO = (
+        '\n[[dkim]]\nselector = "s2"\nkey_file = "s2.pem"\ndomain = "Example.fr"\n'
+        '[[dkim]]\nselector = "s1"\nkey_file = "s1.pem"\n'
+    )
+
+    @pytest.fixture
+    def keys(self, folder: Path) -> Path:
+        """Return the folder, with keys of several kinds in it."""
+        write_secret(folder / "s1.pem", make_key())
+        write_secret(folder / "s2.pem", make_key())
+        write_secret(folder / "short.pem", pem(rsa.generate_private_key(65537, 1024)))
+        write_secret(folder / "ed.pem", pem(ed25519.Ed25519PrivateKey.generate()))
+        write_secret(folder / "curve.pem", pem(ec.generate_private_key(ec.SECP256R1())))
+        write_secret(folder / "locked.pem", pem(rsa.generate_private_key(65537, 2048), b"x"))
+        (folder / "open.pem").write_text("")
+        return folder
+
+    def test_one(self, keys: Path) -> None:
+        """Its domain is the site's."""
+        (keys / "relais.toml").write_text(FULL + self.ONE)
+        site = read(keys).site
+
+        assert site.signer == Signer("listes.example.fr", "s2", Algorithm.RSA)
+        assert site.signer.key_name == "s2._domainkey.listes.example.fr"
+        assert site.keys[0].record.startswith("v=DKIM1; k=rsa; p=MII")
+        ed = read(keys, RELAIS_DKIM__KEY_FILE="ed.pem").site.keys[0]
+        assert ed.signer.algorithm is Algorithm.ED25519
+        assert len(ed.public) == 32
+
+    def test_two(self, keys: Path) -> None:
+        """A variable is about the newest."""
+        (keys / "relais.toml").write_text(FULL + self.TWO)
+        site = read(keys, RELAIS_DKIM__SELECTOR="s3").site
+
+        assert [key.signer for key in site.keys] == [
+            Signer("example.fr", "s3", Algorithm.RSA),
+            Signer("listes.example.fr", "s1", Algorithm.RSA),
+        ]
+
+    def test_none(self, folder: Path) -> None:
+        """Then the host signs, or nobody."""
+        assert read(folder).site.signer is None
+
+    @pytest.mark.parametrize(("old", "new", "told"), WRONG_KEYS.values(), ids=WRONG_KEYS)
+    def test_wrong(self, keys: Path, old: str, new: str, told: str) -> None:
+        """Each mistake is told with what to do."""
+        wrong = self.TWO.replace(old, new, 1)
+        (problem,) = problems(keys, "[worker]", f"{wrong}[worker]")
+
+        assert problem.startswith(f"[[dkim]] 1 {told.format(keys)}")
+
+    def test_one_selector_twice(self, keys: Path) -> None:
+        """The DNS has one key by one name."""
+        twice = self.ONE.replace("[dkim]", "[[dkim]]") * 2
+
+        assert problems(keys, "[worker]", f"{twice}[worker]") == [
+            "[[dkim]] 2 selector: 's2' is another key's"
+        ]
+
+
+def pem(key: PrivateKeyTypes, password: bytes | None = None) -> str:
+    """Write a private key as openssl does."""
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    octets = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    return octets.decode("ascii")

@@ -14,12 +14,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from worker.errors import StoreLost
-from worker.mail.address import read_author
 from worker.mail.authentication import Authenticity
-from worker.mail.envelope import named_recipients, split_detail
-from worker.mail.preparation import fingerprint
-from worker.mail.trace import is_automatic, is_called_spam, is_from_another_list, is_loop
-from worker.mail.written_at import written_at
+from worker.mail.envelope import split_detail
 from worker.policy.admission import Admission, Facts, MessageFacts, Standing, admit
 from worker.store import authors, lists, postings
 from worker.store.database import borrowed, failed_query
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from worker.actors.office import Office
-    from worker.mail.header import Message
+    from worker.mail.examination import Examination
     from worker.policy.expansion import ListAddress
     from worker.store.arrivals import Arrival
     from worker.store.authors import Evidence
@@ -45,30 +41,31 @@ class Candidate:
     """A message and one list that it may go to."""
 
     arrival: Arrival
-    message: Message
+    seen: Examination
     facts: MessageFacts
     evidence: Evidence
     address: ListAddress
     titles: tuple[str, ...]  # Of all lists that the message names.
 
 
-def message_facts(arrival: Arrival, message: Message, *, domain: str) -> MessageFacts:
-    """Read what *message* tells of itself; its author is not authenticated yet."""
-    moments = [arrival.internal_date, written_at(message)]
+def message_facts(arrival: Arrival, seen: Examination) -> MessageFacts:
+    """Return what a message tells of itself; its author is not authenticated yet."""
+    moments = [arrival.internal_date, seen.written_at]
     oldest = min((m for m in moments if m is not None), default=arrival.arrived_at)
     return MessageFacts(
-        author=read_author(message),
+        author=seen.author,
         size=len(arrival.raw),
         age=max(timedelta(), arrival.arrived_at - oldest),
-        automatic=is_automatic(message),
-        loop=is_loop(message, domain=domain),
-        other_list=is_from_another_list(message),
-        spam=is_called_spam(message),
+        automatic=seen.automatic,
+        loop=seen.loop,
+        other_list=seen.other_list,
+        spam=seen.spam,
+        asks_to_leave=seen.asks_to_leave,
     )
 
 
 async def lists_named(
-    local_parts: Iterable[str], message: Message, *, office: Office
+    local_parts: Iterable[str], seen: Examination, *, office: Office
 ) -> tuple[dict[str, ListAddress | None], tuple[str, ...]]:
     """Return the list of each of *local_parts*, and the titles of all that the message names.
 
@@ -76,7 +73,7 @@ async def lists_named(
     reason to wait.
     """
     wanted = list(dict.fromkeys(local_parts))[:_SHARED]
-    shown = [n for n in named_recipients(message, office.site.domain) if n not in wanted]
+    shown = [n for n in seen.named if n not in wanted]
     async with borrowed(office.pool) as db, db.transaction():
         found = {local_part: await _resolved(db, local_part) for local_part in wanted}
         others = [await _resolved_if_it_can(db, name) for name in shown[:_SHARED]]
@@ -113,7 +110,7 @@ async def decide(candidate: Candidate, *, office: Office) -> tuple[Admission, st
         facts = Facts(
             message=candidate.facts,
             definition=address.definition,
-            posted_before=await postings.exists(db, list_id, fingerprint(candidate.message)),
+            posted_before=await postings.exists(db, list_id, candidate.seen.fingerprint),
         )
         if author is not None and not facts.posted_before:
             facts = await _with_author(db, facts, author, list_id, candidate)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from worker.errors import ProviderSilent, StoreLost
-from worker.mail.copy import Template, read_template
+from worker.mail.copy import Personal, Template, for_reader, read_template
+from worker.mail.dkim_signing import (
+    SignedTemplate,
+    read_signed_template,
+    signer_of,
+    without_signature,
+)
 from worker.mail.reply import Reply, Stage
-from worker.mail.return_address import Purpose, Tokens, subscriber_number
+from worker.mail.return_address import Purpose, Tokens, subscriber_number, subscription
 from worker.policy.schedule import account_pause
 from worker.store import limits, notices, postings
 from worker.store.database import borrowed
@@ -20,17 +26,24 @@ from worker.submission.connect import open_session
 from worker.submission.session import Envelope, Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from worker.actors.feedback import Feedback
     from worker.config import Account
     from worker.policy.schedule import Chance
+    from worker.signing import SigningKey
     from worker.store.database import Pool
     from worker.store.deliveries import Claim
+    from worker.store.postings import FrozenCopy
     from worker.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
-# Postings under way at one time are few; a template can be some megabytes.
-_TEMPLATES_KEPT = 8
+# Postings under way at one time are few, but a template can be as large as mail
+# can be; to sign it takes as much again.
+_TEMPLATES_KEPT = 16
+_TEMPLATES_BYTES = 64 * 1024 * 1024
+_KEPT_IN_ANY_CASE = 3  # One posting: in two languages, and as it is in its own.
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +57,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class _Frozen:
-    template: Template
-    list_id: int | None  # None: a notice, which has no link to leave.
+    template: Template | SignedTemplate
     key_id: str
+    size_bytes: int
+    posting: FrozenCopy | None = None  # None: a notice, which has no link to leave.
 
 
 class Desk:
@@ -62,15 +76,18 @@ class Desk:
         chance: Chance,
         metrics: Metrics,
         feedback: Feedback,
+        keys: Sequence[SigningKey] = (),
     ) -> None:
         self.account = account
         self.feedback = feedback
         self._pool = pool
         self._tokens = tokens
         self._domain = domain
+        self._keys = {key.signer: key.sign for key in keys}
         self.chance = chance
         self.metrics = metrics
-        self._templates: OrderedDict[int, _Frozen] = OrderedDict()  # Of postings; notices go once.
+        # Of postings, by their reader's language; notices go once.
+        self._templates: OrderedDict[tuple[int, str | None], _Frozen] = OrderedDict()
         self._door = asyncio.Lock()
         self._proved = False
 
@@ -136,30 +153,65 @@ class Desk:
     async def copy_of(self, claim: Claim) -> Copy:
         """Render the copy of *claim*; the same bytes each time. May raise StoreLost."""
         frozen = await self._frozen(claim)
-        sign, key = self._tokens.sign, frozen.key_id
-        reference = sign(Purpose.RETURN, claim.delivery_id, key=key)
-        unsubscribe = b""
-        if frozen.list_id is not None and claim.person_id is not None:
-            subscriber = subscriber_number(frozen.list_id, claim.person_id)
-            unsubscribe = sign(Purpose.UNSUBSCRIBE, subscriber, key=key)
-        body = frozen.template.render(reference=reference, unsubscribe=unsubscribe)
+        reference = self._tokens.sign(Purpose.RETURN, claim.delivery_id, key=frozen.key_id)
+        personal = Personal(
+            reference, self._unsubscription(claim, frozen), claim.address, claim.fields or ()
+        )
+        body = frozen.template.copy(personal)
         return_address = f"return-{reference.decode()}@{self._domain}"
         return Copy(claim, Envelope(return_address, claim.address, len(body)), body)
 
+    def _unsubscription(self, claim: Claim, frozen: _Frozen) -> bytes:
+        posting, person_id, person = frozen.posting, claim.person_id, claim.person
+        if posting is None or person_id is None or person is None:
+            return b""
+        return self._tokens.sign(
+            Purpose.UNSUBSCRIBE,
+            subscriber_number(posting.list_id, person_id),
+            stands_for=subscription(posting.definition, posting.parts, person),
+            key=frozen.key_id,
+        )
+
     async def _frozen(self, claim: Claim) -> _Frozen:
         if claim.posting_id is not None:
-            return self._templates.get(claim.posting_id) or await self._load(claim.posting_id)
+            known = self._templates.get((claim.posting_id, claim.lang))
+            return known or await self._load(claim.posting_id, claim.lang)
         if claim.notice_id is None:
             raise LookupError(f"delivery {claim.delivery_id} is of no posting and no notice")
         async with borrowed(self._pool) as db:
             row = await notices.frozen(db, claim.notice_id)
-        return _Frozen(read_template(row.template), None, row.key_id)
+        return _Frozen(self._template(row.template), row.key_id, len(row.template))
 
-    async def _load(self, posting_id: int) -> _Frozen:
+    async def _load(self, posting_id: int, lang: str | None) -> _Frozen:
         async with borrowed(self._pool) as db:
             row = await postings.frozen_copy(db, posting_id)
-        frozen = _Frozen(read_template(row.template), row.list_id, row.key_id)
-        self._templates[posting_id] = frozen
-        while len(self._templates) > _TEMPLATES_KEPT:
-            self._templates.popitem(last=False)
+        # Who reads the list's own language may be known to, or not.
+        frozen = self._templates.get((posting_id, lang or row.lang))
+        if frozen is None:
+            template = self._template(for_reader(row.template, lang or row.lang))
+            posting = replace(row, template=b"")
+            frozen = _Frozen(template, row.key_id, len(row.template), posting)
+        self._templates[posting_id, lang] = self._templates[posting_id, lang or row.lang] = frozen
+        self._forget_the_oldest()
         return frozen
+
+    def _forget_the_oldest(self) -> None:
+        while len(self._templates) > _TEMPLATES_KEPT or (
+            len(self._templates) > _KEPT_IN_ANY_CASE
+            and sum(frozen.size_bytes for frozen in self._templates.values()) > _TEMPLATES_BYTES
+        ):
+            self._templates.popitem(last=False)
+
+    def _template(self, frozen: bytes) -> Template | SignedTemplate:
+        """Read a template; it goes out unsigned if its key has been taken away since.
+
+        What it was frozen with names that key, and no other one can stand for it.
+        """
+        signer = signer_of(frozen)
+        if signer is None:
+            return read_template(frozen)
+        sign = self._keys.get(signer)
+        if sign is None:
+            log.warning("template.unsigned", selector=signer.selector, domain=signer.domain)
+            return read_template(without_signature(frozen))
+        return read_signed_template(frozen, sign)

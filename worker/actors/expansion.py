@@ -7,6 +7,7 @@ its end leaves nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,11 @@ from tenacity import (
 )
 
 from worker.actors.office import Verdict
+from worker.config import LOCALES
 from worker.mail.footer import Footer
-from worker.mail.list_headers import ListIdentity
-from worker.mail.preparation import fingerprint, message_id, prepare
-from worker.notices.footer import FooterWords, footer_words
+from worker.mail.list_headers import Author, Form, ListIdentity, ReplyTo
+from worker.mail.preparation import own_message_id, prepare
+from worker.notices.footer import footer_words
 from worker.policy.admission import Action, RollFacts, rails
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome
 from worker.policy.turns import is_small, weight_of
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 
     from worker.actors.admission import Candidate
     from worker.actors.office import Office
+    from worker.mail.examination import Examination
     from worker.policy.admission import Admission, Reason
-    from worker.policy.expansion import ListAddress
+    from worker.policy.expansion import Definition, ListAddress
     from worker.store.database import Connection
     from worker.store.decisions import HeldPosting
     from worker.store.expansion import Roll
@@ -52,6 +55,8 @@ async def post(
     candidate: Candidate, admission: Admission, proof: str, *, office: Office
 ) -> Verdict:
     """Write the posting that the chain has let in, open or held; run again on a conflict."""
+    # Before the transaction, which holds locks: the reader may take minutes.
+    template = await _template(candidate, office=office)
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(CONFLICTS),
         stop=stop_after_attempt(10),
@@ -60,14 +65,22 @@ async def post(
     ):
         with attempt:
             async with borrowed(office.pool) as db:
-                return await _post_once(db, candidate, admission, proof, office=office)
+                return await _post_once(
+                    db, candidate, admission, proof=proof, template=template, office=office
+                )
     raise AssertionError("tenacity ends by returning or raising")  # pragma: no cover
 
 
 async def _post_once(
-    db: Connection, candidate: Candidate, admission: Admission, proof: str, *, office: Office
+    db: Connection,
+    candidate: Candidate,
+    admission: Admission,
+    *,
+    proof: str,
+    template: bytes,
+    office: Office,
 ) -> Verdict:
-    address, mark = candidate.address, fingerprint(candidate.message)
+    address, mark = candidate.address, candidate.seen.fingerprint
     list_id = await lists.remember(db, address)
     async with db.transaction(isolation="repeatable_read"):
         await postings.take_turn(db, mark)
@@ -77,7 +90,11 @@ async def _post_once(
         reasons = (*admission.reasons, *await _rails(db, address, list_id, roll))
         awaits = "confirmation" if admission.action is Action.CONFIRM else None
         awaits = awaits or ("moderation" if reasons else None)
-        new = _new_posting(candidate, list_id, mark, proof, awaits, reasons, office=office)
+        new = replace(
+            _new_posting(candidate, list_id, proof=proof, template=template, office=office),
+            awaits=awaits,
+            reasons=tuple(reason.value for reason in reasons),
+        )
         posting_id = await postings.add(db, new, roll)
         if posting_id is None:
             return _POSTED_BEFORE
@@ -92,7 +109,11 @@ async def _post_once(
 
 async def _deliver(db: Connection, posting_id: int, roll: Roll, *, office: Office) -> None:
     await expansion.deliver(
-        db, posting_id, is_small=is_small(roll.recipients), look_up=office.look_up_mx
+        db,
+        posting_id,
+        is_small=is_small(roll.recipients),
+        look_up=office.look_up_mx,
+        langs=LOCALES,
     )
 
 
@@ -167,30 +188,21 @@ async def release(
 
 
 def _new_posting(
-    candidate: Candidate,
-    list_id: int,
-    mark: bytes,
-    proof: str,
-    awaits: str | None,
-    reasons: tuple[Reason, ...],
-    *,
-    office: Office,
+    candidate: Candidate, list_id: int, *, proof: str, template: bytes, office: Office
 ) -> postings.NewPosting:
-    message, definition = candidate.message, candidate.address.definition
-    subject = message.first("subject")
+    """Return what is frozen of a posting, whatever the rails say."""
+    seen, definition = candidate.seen, candidate.address.definition
     return postings.NewPosting(
         list_id=list_id,
         arrival_id=candidate.arrival.arrival_id,
-        fingerprint=mark,
+        fingerprint=seen.fingerprint,
         author=candidate.facts.author or "",
-        subject=(subject.text if subject else "")[:500],
-        message_id=message_id(message, domain=office.site.domain),
-        template=_template(candidate, office=office),
+        subject=seen.subject[:500],
+        message_id=_message_id(seen, definition, office=office),
+        template=template,
         key_id=office.tokens.key_id,
         size_bytes=candidate.facts.size,
         lang=definition.lang,
-        awaits=awaits,
-        reasons=tuple(reason.value for reason in reasons),
         proof=proof,
         evidence=candidate.evidence,
         resend_doubtful=definition.in_doubt == "resend",
@@ -199,41 +211,65 @@ def _new_posting(
     )
 
 
-def _template(candidate: Candidate, *, office: Office) -> bytes:
+async def _template(candidate: Candidate, *, office: Office) -> bytes:
     site, address = office.site, candidate.address
+    definition = address.definition
     identity = ListIdentity(
         local_part=address.local_part,
         domain=site.domain,
         title=address.title,
-        definition=address.definition.name,
+        definition=definition.name,
         public_url=site.public_url,
         help_address=site.help_address,
-        replies_to_list=address.definition.reply_to == "list",
-        has_one_click=address.definition.unsubscribe == "yes",
+        form=Form(definition.form),
+        reply_to=ReplyTo(definition.reply_to),
+        subject_tag=address.filled(definition.subject_prefix),
+        has_one_click=definition.unsubscribe == "yes",
+        name_field=_name_field(definition),
     )
-    words = _words(candidate, identity)
-    footer = Footer(words.lines, words.link_label, identity.unsubscribe_url)
-    return prepare(
+    return await office.reader.run(
+        prepare,
         candidate.arrival.raw,
         identity=identity,
-        # Nobody can answer an author who is not one; then the list's owner is asked.
-        author=candidate.facts.author or identity.owner_address,
-        footer=footer,
+        author=_author(candidate, identity),
+        footers={lang: _footer(candidate, identity, lang) for lang in LOCALES},
         now=candidate.arrival.arrived_at,
+        signer=site.signer,
     )
 
 
-def _words(candidate: Candidate, identity: ListIdentity) -> FooterWords:
+def _message_id(seen: Examination, definition: Definition, *, office: Office) -> str:
+    """Return the Message-ID that the copies carry, and reports about them."""
+    if definition.form == Form.ANONYMOUS:
+        return own_message_id(seen.fingerprint, domain=office.site.domain)
+    return seen.message_id
+
+
+def _name_field(definition: Definition) -> int | None:
+    fields = definition.merge_fields
+    return fields.index("name") if "name" in fields else None
+
+
+def _author(candidate: Candidate, identity: ListIdentity) -> Author:
+    # Nobody can answer an author who is not one; then the list's owner is asked.
+    address = candidate.facts.author or identity.owner_address
+    return Author(address, candidate.seen.author_name)
+
+
+def _footer(candidate: Candidate, identity: ListIdentity, lang: str) -> Footer:
     definition = candidate.address.definition
-    return footer_words(
-        definition.lang,
+    # The list's own words are in the list's own language.
+    is_own = lang == definition.lang
+    words = footer_words(
+        lang,
         title=identity.title,
         also=tuple(title for title in candidate.titles if title != identity.title),
-        why=candidate.address.filled(definition.why or ""),
-        more=candidate.address.filled(definition.footer or ""),
-        replies_to_list=identity.replies_to_list,
+        why=candidate.address.worded(definition.why or "") if is_own else "",
+        more=candidate.address.worded(definition.footer or ""),
+        reply_to=identity.reply_to,
         is_official=definition.unsubscribe == "contact",
     )
+    return Footer(words.lines, words.link_label, identity.unsubscribe_url)
 
 
 def _tell(

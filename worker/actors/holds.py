@@ -20,7 +20,7 @@ import structlog
 
 from worker.actors.expansion import release
 from worker.actors.outbox import Outbox
-from worker.errors import QueryFailed, StoreLost
+from worker.errors import QueryFailed, ReaderKilled, ReaderMissing, StoreLost
 from worker.mail.answer import beginning_of
 from worker.mail.return_address import Purpose
 from worker.notices import letters
@@ -77,7 +77,7 @@ async def run_holds(office: Office, *, signals: Signals) -> None:
                 due = await decisions.seconds_until_due(db)
             office.metrics.actor_succeeded("holds")
             await signals.wait("decision", min(max(due or _LOOK_SECONDS, 0.1), _LOOK_SECONDS))
-        except StoreLost as lost:
+        except (StoreLost, ReaderMissing) as lost:
             log.warning("holds.interrupted", why=str(lost))
             await signals.sleep(1.0)
 
@@ -194,6 +194,7 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
     outbox = Outbox(office.site, office.tokens)
     about = outbox.about(held, member_file=await _member_file(db))
     last = await postings.listed_last(db, held.list_id)
+    beginning = await _beginning(held, office=office)
     for question in questions:
         letter = letters.moderation(
             about,
@@ -203,7 +204,7 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
             reasons=held.reasons,
             link=outbox.link(Purpose.MODERATE, question.decision_id),
             until=outbox.local(question.expires_at),
-            beginning=beginning_of(held.raw) if held.raw is not None else "",
+            beginning=beginning,
         )
         await outbox.send(
             db,
@@ -212,13 +213,25 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
             question.address,
             about=held,
             reply=(Purpose.MODERATE, question.decision_id),
-            attach=True,
+            attach=office.reader,
         )
     if held.proof and held.author:
         link = outbox.link(Purpose.POSTING, held.posting_id)
         letter = letters.held(about, moderators=len(questions), link=link)
         await outbox.send(db, NoticeKind.HELD, letter, held.author, about=held)
     log.info("moderators.asked", posting_id=held.posting_id, asked=len(questions))
+
+
+async def _beginning(held: HeldPosting, *, office: Office) -> str:
+    """Return the first lines of a posting; it is asked about even if they cannot be read."""
+    if held.raw is None:
+        return ""
+    try:
+        return await office.reader.run(beginning_of, held.raw)
+    except ReaderKilled as killed:
+        office.metrics.reader_killed(killed.why)
+        log.warning("posting.unreadable", posting_id=held.posting_id, why=str(killed))
+        return ""
 
 
 async def _member_file(db: Connection) -> date | None:
@@ -271,5 +284,5 @@ async def _tell_author(db: Connection, held: HeldPosting, *, office: Office) -> 
         case _:
             kind, letter = NoticeKind.EXPIRED, letters.expired(about)
     if held.author:
-        await outbox.send(db, kind, letter, held.author, about=held, attach=True)
+        await outbox.send(db, kind, letter, held.author, about=held, attach=office.reader)
     await decisions.told(db, held.posting_id)

@@ -6,6 +6,7 @@ Any number may sweep at once: each statement changes only rows that still need i
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,6 +21,7 @@ from worker.store import (
     limits,
     postings,
     provider_states,
+    retention,
     returns,
     turns,
 )
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.actors.signals import Signals
+    from worker.config import Retention
     from worker.policy.limit import Limit
     from worker.store.database import Reconnecting
     from worker.telemetry.metrics import Metrics
@@ -41,6 +44,7 @@ async def run_janitor(
     *,
     every: timedelta,
     in_doubt_after: timedelta,
+    keep: Retention,
     failures: Mapping[str, Limit],
     signals: Signals,
     metrics: Metrics,
@@ -49,6 +53,7 @@ async def run_janitor(
     while not signals.stopping:
         try:
             await sweep(db, in_doubt_after=in_doubt_after, metrics=metrics)
+            await purge(db, keep)
             await open_breakers(await db.connection(), failures)
             metrics.actor_succeeded("janitor")
         except db.lost as error:
@@ -83,6 +88,15 @@ async def sweep(db: Reconnecting, *, in_doubt_after: timedelta, metrics: Metrics
     await leases.forget_dead(connection)
     await authors.forget_old(connection)
     await provider_states.forget(connection)
+
+
+async def purge(db: Reconnecting, keep: Retention) -> None:
+    """Purge a batch of what was kept for long enough. May raise what *db* calls lost."""
+    purged = await retention.purge(
+        await db.connection(), messages=keep.messages, returns=keep.returns, traces=keep.traces
+    )
+    if not purged.is_nothing:
+        log.info("retention.purged", **asdict(purged))
 
 
 async def run_heartbeat(

@@ -8,7 +8,8 @@ send it by themselves; then answers of people, roles, and postings.
 The posting with its deliveries is one transaction, the opt-out or the answer
 another, with the arrival's outcome. A crash repeats the work, which changes
 nothing that is done: a posting is known by its fingerprint, a forwarded message
-by its arrival. Three crashes put the arrival into quarantine.
+by its arrival. Three crashes, of the worker or of what reads for it, put the
+arrival into quarantine.
 """
 
 from __future__ import annotations
@@ -22,14 +23,20 @@ import structlog
 from worker.actors import expansion, requests
 from worker.actors.admission import Candidate, decide, lists_named, message_facts
 from worker.actors.authentication import authenticated
-from worker.actors.office import Verdict, refused, settle
+from worker.actors.farewell import tell_how_to_leave
+from worker.actors.office import (
+    ATTEMPTS_ALLOWED,
+    Verdict,
+    examined,
+    quarantined,
+    refused,
+    set_aside,
+    settle,
+)
 from worker.actors.outbox import Outbox
-from worker.errors import QueryFailed, StoreLost
+from worker.errors import QueryFailed, ReaderKilled, ReaderMissing, StoreLost
 from worker.mail.authentication import Authenticity
-from worker.mail.dsn import read_return
-from worker.mail.envelope import envelope_recipients
-from worker.mail.header import read_message
-from worker.mail.return_address import Purpose, read_service_address
+from worker.mail.return_address import Purpose
 from worker.notices import letters
 from worker.policy.admission import Action, unwanted
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome, NoticeKind
@@ -39,14 +46,13 @@ from worker.store.database import borrowed
 if TYPE_CHECKING:
     from worker.actors.office import Office
     from worker.actors.signals import Signals
-    from worker.mail.header import Message
+    from worker.mail.examination import Examination
     from worker.policy.admission import MessageFacts
     from worker.store.arrivals import Arrival
 
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 5.0  # NOTIFY is a hint; this is the guarantee.
-_CRASHES_ALLOWED = 3
 _QUERY_RETRY = timedelta(minutes=5)
 _TOLD_AFTER = timedelta(hours=1)
 
@@ -65,7 +71,7 @@ async def run_mediator(office: Office, *, signals: Signals) -> None:
                 await signals.wait("arrival", min(due or _LOOK_SECONDS, _LOOK_SECONDS))
                 continue
             await mediate(arrival, office=office)
-        except StoreLost as lost:
+        except (StoreLost, ReaderMissing) as lost:
             # It is still ours: the next round goes on with it.
             log.warning("mediator.interrupted", why=str(lost))
             await signals.sleep(1.0)
@@ -75,42 +81,27 @@ async def run_mediator(office: Office, *, signals: Signals) -> None:
 
 async def mediate(arrival: Arrival, *, office: Office) -> None:
     """Decide what *arrival* is, act, and settle it."""
-    if arrival.attempts > _CRASHES_ALLOWED:
-        quarantined = _quarantined(
-            ArrivalOutcome.QUARANTINED, "the worker ended three times over it"
-        )
-        await settle(arrival, quarantined, office=office)
+    if arrival.attempts > ATTEMPTS_ALLOWED:
+        given_up = quarantined(ArrivalOutcome.QUARANTINED, "the worker ended three times over it")
+        await settle(arrival, given_up, office=office)
         return
-    message = read_message(arrival.raw)
-    local_parts = _recipients(message, office=office)
-    services = {
-        service.purpose: service
-        for local_part in reversed(local_parts)
-        if (service := read_service_address(local_part)) is not None
-    }
+    try:
+        await _mediate_examined(arrival, await examined(arrival, office=office), office=office)
+    except ReaderKilled as killed:
+        await set_aside(arrival, killed, office=office)
+
+
+async def _mediate_examined(arrival: Arrival, seen: Examination, *, office: Office) -> None:
+    services = {service.purpose: service for service in reversed(seen.services)}
     if Purpose.UNSUBSCRIBE in services:
         await requests.unsubscribe(arrival, services[Purpose.UNSUBSCRIBE], office=office)
-    elif Purpose.RETURN in services or read_return(arrival.raw) is not None:
+    elif Purpose.RETURN in services or seen.returned is not None:
         await _hand_to_return_handler(arrival, office=office)
     elif services:
         # We never ask for an answer to two at once: one of them counts.
-        await requests.take_answer(arrival, message, next(iter(services.values())), office=office)
+        await requests.take_answer(arrival, seen, next(iter(services.values())), office=office)
     else:
-        await _mediate_posting(arrival, message, local_parts, office=office)
-
-
-def _recipients(message: Message, *, office: Office) -> tuple[str, ...]:
-    """Return the local parts that the message is for: the envelope's, else To and Cc."""
-    return envelope_recipients(
-        message,
-        host=office.mailbox.recipe,
-        domain=office.site.domain,
-        account=office.mailbox.endpoint.user,
-    )
-
-
-def _quarantined(outcome: ArrivalOutcome, reason: str) -> Verdict:
-    return Verdict(ArrivalKind.UNKNOWN, outcome, reason, arrivals.QUARANTINE)
+        await _mediate_posting(arrival, seen, office=office)
 
 
 async def _hand_to_return_handler(arrival: Arrival, *, office: Office) -> None:
@@ -118,45 +109,38 @@ async def _hand_to_return_handler(arrival: Arrival, *, office: Office) -> None:
         await arrivals.sort(db, arrival, office.worker_id, ArrivalKind.REPORT)
 
 
-async def _mediate_posting(
-    arrival: Arrival, message: Message, local_parts: tuple[str, ...], *, office: Office
-) -> None:
+async def _mediate_posting(arrival: Arrival, seen: Examination, *, office: Office) -> None:
     """Settle what is no return and no answer: a posting, if anything."""
-    facts = message_facts(arrival, message, domain=office.site.domain)
+    facts = message_facts(arrival, seen)
     if (dropped := unwanted(facts)) is not None:
         verdict = Verdict(ArrivalKind.AUTOMATIC, *dropped)
-    elif not local_parts:
-        verdict = _quarantined(
+    elif not seen.local_parts:
+        verdict = quarantined(
             ArrivalOutcome.HELD_NO_RECIPIENT_HEADER, "no header field names an address of ours"
         )
     else:
         try:
-            verdict = await _post_to_all(arrival, message, facts, local_parts, office=office)
+            verdict = await _post_to_all(arrival, seen, facts, office=office)
         except QueryFailed as failure:
-            await _wait_for_query(arrival, message, facts, local_parts, failure, office=office)
+            await _wait_for_query(arrival, seen, failure, office=office)
             return
     await settle(arrival, verdict, office=office)
 
 
 async def _post_to_all(
-    arrival: Arrival,
-    message: Message,
-    facts: MessageFacts,
-    local_parts: tuple[str, ...],
-    *,
-    office: Office,
+    arrival: Arrival, seen: Examination, facts: MessageFacts, *, office: Office
 ) -> Verdict:
     """Post to every list that the message is for; the first verdict that posts is told."""
-    found, titles = await lists_named(local_parts, message, office=office)
-    authentication, evidence = await authenticated(arrival, message, facts.author, office=office)
+    found, titles = await lists_named(seen.local_parts, seen, office=office)
+    authentication, evidence = await authenticated(arrival, seen, office=office)
     facts = replace(facts, authenticity=authentication.verdict, method=authentication.method)
     verdicts: list[Verdict] = []
     for local_part in found:
         address = found[local_part]
         if address is None:
-            verdicts.append(await _no_list(arrival, message, local_part, office=office))
+            verdicts.append(await _no_list(arrival, seen, local_part, office=office))
             continue
-        candidate = Candidate(arrival, message, facts, evidence, address, titles)
+        candidate = Candidate(arrival, seen, facts, evidence, address, titles)
         verdicts.append(await _post(candidate, office=office))
     posted = [verdict for verdict in verdicts if verdict.wanted_in is None]
     told, *others = sorted(verdicts, key=lambda verdict: verdict not in posted)
@@ -166,7 +150,7 @@ async def _post_to_all(
 
 
 async def _no_list(
-    arrival: Arrival, message: Message, local_part: str, *, office: Office
+    arrival: Arrival, seen: Examination, local_part: str, *, office: Office
 ) -> Verdict:
     """Forward what is for the human behind a role; say no to the rest."""
     role = requests.role_of(local_part)
@@ -174,11 +158,11 @@ async def _no_list(
         return refused(ArrivalOutcome.REFUSED_UNKNOWN_LIST, "no list has this address")
     owned = None
     if role[0]:
-        found, _ = await lists_named([role[0]], message, office=office)
+        found, _ = await lists_named([role[0]], seen, office=office)
         owned = found[role[0]]
         if owned is None:
             return refused(ArrivalOutcome.REFUSED_UNKNOWN_LIST, "no list has this address")
-    return await requests.forward(arrival, message, local_part, owned, office=office)
+    return await requests.forward(arrival, seen, local_part, owned, office=office)
 
 
 async def _post(candidate: Candidate, *, office: Office) -> Verdict:
@@ -186,6 +170,8 @@ async def _post(candidate: Candidate, *, office: Office) -> Verdict:
     match admission.action, admission.outcome:
         case Action.DROP, ArrivalOutcome() as outcome:
             return Verdict(ArrivalKind.POSTING, outcome, admission.rule)
+        case Action.REFUSE, ArrivalOutcome.ASKED_TO_LEAVE:
+            return await tell_how_to_leave(candidate, office=office)
         case Action.REFUSE, ArrivalOutcome() as outcome:
             return refused(outcome, admission.rule)
         case _:
@@ -193,25 +179,19 @@ async def _post(candidate: Candidate, *, office: Office) -> Verdict:
 
 
 async def _wait_for_query(
-    arrival: Arrival,
-    message: Message,
-    facts: MessageFacts,
-    local_parts: tuple[str, ...],
-    failure: QueryFailed,
-    *,
-    office: Office,
+    arrival: Arrival, seen: Examination, failure: QueryFailed, *, office: Office
 ) -> None:
     """Let the arrival wait, and tell its author after an hour: once, and if proven."""
-    log.error("list.query_failed", local_parts=local_parts, why=str(failure))
+    log.error("list.query_failed", local_parts=seen.local_parts, why=str(failure))
     async with borrowed(office.pool) as db, db.transaction():
         await arrivals.postpone(
             db, arrival, office.worker_id, delay=_QUERY_RETRY, reason=str(failure)
         )
-        if facts.author is None or not await arrivals.is_to_be_told(
+        if seen.author is None or not await arrivals.is_to_be_told(
             db, arrival.arrival_id, after=_TOLD_AFTER
         ):
             return
-    authentication, _ = await authenticated(arrival, message, facts.author, office=office)
+    authentication, _ = await authenticated(arrival, seen, office=office)
     async with borrowed(office.pool) as db, db.transaction():
         # Whoever comes second, after a crash between the two, finds it told.
         if (
@@ -219,16 +199,15 @@ async def _wait_for_query(
             or authentication.verdict is not Authenticity.PROVEN
         ):
             return
-        subject = message.first("subject")
         about = letters.About(
             lang=office.site.locale,
-            author=facts.author,
-            subject=subject.text if subject else "",
-            list_address=f"{local_parts[0]}@{office.site.domain}",
+            author=seen.author,
+            subject=seen.subject,
+            list_address=f"{seen.local_parts[0]}@{office.site.domain}",
             number=None,
             help_address=office.site.help_address,
         )
         outbox = Outbox(office.site, office.tokens)
         await outbox.send(
-            db, NoticeKind.QUERY_FAILS, letters.query_fails(about), facts.author, about=arrival
+            db, NoticeKind.QUERY_FAILS, letters.query_fails(about), seen.author, about=arrival
         )

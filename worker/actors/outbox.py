@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.mail.notice import Envelope, write_notice
+import structlog
+
+from worker.errors import ReaderKilled
+from worker.mail.notice import Envelope, write_notice, write_notice_about
 from worker.mail.return_address import Purpose
 from worker.notices.letters import About
 from worker.store import notices, overview
+from worker.store.arrivals import Arrival
 from worker.store.decisions import HeldPosting
 from worker.store.notices import NewNotice
 
@@ -16,11 +20,14 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from worker.config import Site
+    from worker.mail.dkim_signing import Signer
     from worker.mail.notice import Letter
     from worker.mail.return_address import Tokens
     from worker.policy.outcome import NoticeKind
-    from worker.store.arrivals import Arrival
+    from worker.reading.reader import Reader
     from worker.store.database import Connection
+
+log = structlog.get_logger()
 
 # Hosts and mailboxes take so much; what is larger lies in relais/taken.
 _ATTACHED_LIMIT_BYTES = 8_000_000
@@ -68,13 +75,14 @@ class Outbox:
         letter: Letter,
         recipient: str,
         *,
-        about: HeldPosting | Arrival,
-        attach: bool = False,
+        about: HeldPosting | Arrival | None,
+        attach: Reader | None = None,
         reply: tuple[Purpose, int] | None = None,
         reply_to: str = "",
     ) -> None:
-        """Queue *letter* in the caller's transaction; *attach* the message that it is *about*.
+        """Queue *letter* in the caller's transaction.
 
+        *attach* is who writes the message that it is *about* into it, if anybody.
         An answer goes to *reply*, a service address with its number, else to
         *reply_to*, else to the site's help address.
         """
@@ -92,14 +100,42 @@ class Outbox:
             reply_to="" if reply is not None else reply_to or self.site.help_address,
             in_reply_to=posting.message_id if posting is not None else "",
         )
-        attached = about.raw if attach and can_be_attached(about.raw) else None
-        template = write_notice(letter, envelope, now=await overview.moment(db), attached=attached)
+        arrival = about if isinstance(about, Arrival) else None
+        raw = about.raw if about is not None else None
+        template = await _written(
+            letter,
+            envelope,
+            raw if can_be_attached(raw) else None,
+            attach,
+            now=await overview.moment(db),
+            signer=self.site.signer,
+        )
         notice = NewNotice(
             kind,
             recipient,
             template,
             self.tokens.key_id,
             posting_id=posting.posting_id if posting is not None else None,
-            arrival_id=None if isinstance(about, HeldPosting) else about.arrival_id,
+            arrival_id=arrival.arrival_id if arrival is not None else None,
         )
         await notices.send(db, notice)
+
+
+async def _written(
+    letter: Letter,
+    envelope: Envelope,
+    raw: bytes | None,
+    reader: Reader | None,
+    *,
+    now: datetime,
+    signer: Signer | None,
+) -> bytes:
+    """Return the template of a notice; that a message breaks its reader keeps nobody waiting."""
+    if raw is not None and reader is not None:
+        try:
+            return await reader.run(
+                write_notice_about, raw, letter, envelope, now=now, signer=signer
+            )
+        except ReaderKilled as killed:
+            log.warning("notice.unattached", why=str(killed))
+    return write_notice(letter, envelope, now=now, signer=signer)

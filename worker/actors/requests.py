@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING
 
 from worker.actors.office import Verdict, settle, settle_in, tell
 from worker.actors.outbox import Outbox, can_be_attached
-from worker.mail.address import local_part_of, read_author
-from worker.mail.answer import Meaning, read_answer
-from worker.mail.header import read_message
-from worker.mail.return_address import Purpose, list_and_person
-from worker.mail.trace import is_automatic, is_loop
+from worker.mail.address import local_part_of
+from worker.mail.answer import Answer, Meaning
+from worker.mail.return_address import Purpose, alleged_number, list_and_person
 from worker.notices import letters
 from worker.policy.outcome import (
     ArrivalKind,
@@ -35,7 +33,7 @@ from worker.store.decisions import Answered, Kind
 
 if TYPE_CHECKING:
     from worker.actors.office import Office
-    from worker.mail.header import Message
+    from worker.mail.examination import Examination
     from worker.mail.return_address import ServiceAddress
     from worker.policy.expansion import ListAddress
     from worker.store.arrivals import Arrival
@@ -53,26 +51,27 @@ _UNCLEAR_AN_HOUR = 3
 
 async def unsubscribe(arrival: Arrival, request: ServiceAddress, *, office: Office) -> None:
     """Act on mail to ``unsubscribe-TOKEN``."""
-    number = office.tokens.read(Purpose.UNSUBSCRIBE, request.token)
-    if number is None:
-        await settle(arrival, _not_ours(), office=office)
-        return
-    list_id, person_id = list_and_person(number)
-    done = Verdict(ArrivalKind.REQUEST, ArrivalOutcome.UNSUBSCRIBED)
+    list_id, person_id = list_and_person(alleged_number(request.token))
+    verdict, new = _not_ours(), None
     async with borrowed(office.pool) as db, db.transaction():
-        new = await suppressions.opt_out(db, list_id, person_id, source=OptOutMethod.MAIL.value)
-        await settle_in(db, arrival, done, office=office)
+        subscriber = await suppressions.subscriber(db, list_id, person_id)
+        if subscriber is not None and office.tokens.read(
+            Purpose.UNSUBSCRIBE, request.token, stands_for=subscriber.subscription
+        ):
+            verdict = _request(ArrivalOutcome.UNSUBSCRIBED)
+            new = await suppressions.opt_out(db, list_id, person_id, source=OptOutMethod.MAIL.value)
+        await settle_in(db, arrival, verdict, office=office)
     if new is not None:
         office.metrics.unsubscribed(OptOutMethod.MAIL)
         office.metrics.finished(DeliveryResult.CANCELLED, new)
-    tell(arrival, done, office=office)
+    tell(arrival, verdict, office=office)
 
 
 async def take_answer(
-    arrival: Arrival, message: Message, request: ServiceAddress, *, office: Office
+    arrival: Arrival, seen: Examination, request: ServiceAddress, *, office: Office
 ) -> None:
     """Act on mail to ``confirm-TOKEN`` or ``moderate-TOKEN``, if a person wrote it."""
-    rule = is_automatic(message) or is_loop(message, domain=office.site.domain)
+    rule = seen.automatic or seen.loop
     if rule is not None:
         dropped = Verdict(ArrivalKind.AUTOMATIC, ArrivalOutcome.DROPPED_AUTOMATIC, rule)
         await settle(arrival, dropped, office=office)
@@ -82,21 +81,19 @@ async def take_answer(
         asked = None
         if number is not None:
             asked = await decisions.asked(db, number, _KINDS[request.purpose])
-        verdict = _not_ours() if asked is None else await _answer(db, arrival, asked, office=office)
+        verdict = _not_ours() if asked is None else await _answer(db, seen, asked, office=office)
         await settle_in(db, arrival, verdict, office=office)
     tell(arrival, verdict, office=office)
 
 
 async def _answer(
-    db: Connection, arrival: Arrival, asked: AskedDecision, *, office: Office
+    db: Connection, seen: Examination, asked: AskedDecision, *, office: Office
 ) -> Verdict:
-    answer = read_answer(arrival.raw)
+    answer = seen.answer or Answer(Meaning.UNCLEAR)
     # To answer our question at all is to confirm; a moderator has to say it. A
     # program that answers without marks may not even quote, but it makes no thread.
     says_yes = answer.meaning is Meaning.YES or (
-        answer.meaning is Meaning.EMPTY
-        and asked.kind is Kind.CONFIRM
-        and _answers_us(read_message(arrival.raw), office.site.domain)
+        answer.meaning is Meaning.EMPTY and asked.kind is Kind.CONFIRM and seen.answers_us
     )
     if not says_yes and answer.meaning is not Meaning.NO:
         if asked.is_open:
@@ -128,12 +125,6 @@ async def _say_unclear(db: Connection, asked: AskedDecision, *, office: Office) 
     )
 
 
-def _answers_us(message: Message, domain: str) -> bool:
-    """Tell whether *message* is in a thread with one of ours (RFC 5322, section 3.6.4)."""
-    above = f"{message.value('in-reply-to')} {message.value('references')}"
-    return f"@{domain}>" in above.lower()
-
-
 def role_of(local_part: str) -> tuple[str, str] | None:
     """Return the list's part and the role of ``LIST-owner``, or ("", role) of the site's."""
     if local_part in SITE_ROLES:
@@ -146,7 +137,7 @@ def role_of(local_part: str) -> tuple[str, str] | None:
 
 async def forward(
     arrival: Arrival,
-    message: Message,
+    seen: Examination,
     local_part: str,
     address: ListAddress | None,
     *,
@@ -162,7 +153,7 @@ async def forward(
             "the help address is in the lists' own domain",
             wanted_in=arrivals.QUARANTINE,
         )
-    outbox, author = Outbox(office.site, office.tokens), read_author(message)
+    outbox, author = Outbox(office.site, office.tokens), seen.author
     async with borrowed(office.pool) as db, db.transaction():
         if await notices.is_forwarded(db, arrival.arrival_id, human):
             return _request(ArrivalOutcome.FORWARDED)
@@ -171,11 +162,10 @@ async def forward(
             return _request(
                 ArrivalOutcome.REFUSED_FLOOD, "too many today", wanted_in=arrivals.REFUSED
             )
-        subject = message.first("subject")
         about = letters.About(
             lang=address.definition.lang if address is not None else office.site.locale,
             author=author or "?",
-            subject=subject.text if subject else "",
+            subject=seen.subject,
             list_address=f"{local_part}@{office.site.domain}",
             number=None,
             help_address=office.site.help_address,
@@ -190,7 +180,7 @@ async def forward(
             letter,
             human,
             about=arrival,
-            attach=True,
+            attach=office.reader,
             reply_to=author or "",
         )
     return _request(ArrivalOutcome.FORWARDED)

@@ -3,7 +3,8 @@
 A report is believed if it names a delivery by something that only its copy
 carried: the return address it was sent to, the reference in the returned part,
 or the Message-ID together with the recipient. Anything else is counted and
-changes nothing: everybody can write a report.
+changes nothing: everybody can write a report. A complaint takes who complains
+off the list.
 
 What a report means is for the rules (worker/policy/feedback.py): a copy that was
 refused for rate or policy leaves again. A report of a delay is a signal about
@@ -18,13 +19,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.actors.feedback import Heard, act, open_breakers, tell
-from worker.errors import StoreLost
-from worker.mail.dsn import Kind, read_return
-from worker.mail.envelope import envelope_recipients
-from worker.mail.header import read_message
-from worker.mail.return_address import Purpose, read_service_address
-from worker.policy.outcome import ArrivalKind, ArrivalOutcome, DeliveryResult
-from worker.store import arrivals, deliveries, returns
+from worker.actors.office import ATTEMPTS_ALLOWED, examined, quarantined, set_aside, settle
+from worker.errors import ReaderKilled, ReaderMissing, StoreLost
+from worker.mail.dsn import Kind
+from worker.mail.return_address import Purpose
+from worker.policy.outcome import ArrivalKind, ArrivalOutcome, DeliveryResult, OptOutMethod
+from worker.store import arrivals, deliveries, returns, suppressions
 from worker.store.database import borrowed
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from worker.actors.office import Office
     from worker.actors.signals import Signals
     from worker.mail.dsn import RecipientReport, Return
+    from worker.mail.examination import Examination
     from worker.store.arrivals import Arrival
     from worker.store.database import Connection
     from worker.store.returns import Returned
@@ -64,7 +65,7 @@ async def run_return_handler(office: Office, *, signals: Signals) -> None:
                 await signals.wait("report", _LOOK_SECONDS)
                 continue
             await handle_return(arrival, office=office)
-        except StoreLost as lost:
+        except (StoreLost, ReaderMissing) as lost:
             log.warning("return_handler.interrupted", why=str(lost))
             await signals.sleep(1.0)
             continue
@@ -73,14 +74,23 @@ async def run_return_handler(office: Office, *, signals: Signals) -> None:
 
 async def handle_return(arrival: Arrival, *, office: Office) -> None:
     """Match one return to its delivery and settle both in one transaction."""
-    if arrival.attempts > 3:  # noqa: PLR2004 - three crashes, as in the mediator
-        await _settle_crashing(arrival, office=office)
+    if arrival.attempts > ATTEMPTS_ALLOWED:
+        given_up = quarantined(ArrivalOutcome.QUARANTINED, "the worker ended three times over it")
+        await settle(arrival, given_up, office=office)
         return
-    found = read_return(arrival.raw)
+    try:
+        seen = await examined(arrival, office=office)
+    except ReaderKilled as killed:
+        await set_aside(arrival, killed, office=office)
+        return
+    await _handle_examined(arrival, seen, office=office)
+
+
+async def _handle_examined(arrival: Arrival, seen: Examination, *, office: Office) -> None:
     async with borrowed(office.pool) as db:
         async with db.transaction():
-            named = await _delivery_named(db, arrival, found, office=office)
-            done = await _act(db, found, named, office=office)
+            named = await _delivery_named(db, seen, office=office)
+            done = await _act(db, seen.returned, named, office=office)
             await arrivals.settle(
                 db, arrival, office.worker_id, kind=done.kind, outcome=done.outcome
             )
@@ -104,24 +114,11 @@ def _tell(arrival: Arrival, done: _Settled, named: int | None, *, office: Office
     )
 
 
-async def _settle_crashing(arrival: Arrival, *, office: Office) -> None:
-    async with borrowed(office.pool) as db:
-        await arrivals.settle(
-            db,
-            arrival,
-            office.worker_id,
-            kind=ArrivalKind.UNKNOWN,
-            outcome=ArrivalOutcome.QUARANTINED,
-            reason="the worker ended three times over it",
-            wanted_in=arrivals.QUARANTINE,
-        )
-
-
-async def _delivery_named(
-    db: Connection, arrival: Arrival, found: Return | None, *, office: Office
-) -> int | None:
+async def _delivery_named(db: Connection, seen: Examination, *, office: Office) -> int | None:
     """Return the delivery that a return speaks of, by the strongest evidence it has."""
-    tokens = [*_return_tokens(arrival, office=office), *(found.references if found else ())]
+    found = seen.returned
+    tokens = [s.token for s in seen.services if s.purpose is Purpose.RETURN]
+    tokens += found.references if found else ()
     for token in tokens:
         delivery_id = office.tokens.read(Purpose.RETURN, token)
         if delivery_id is not None and await deliveries.exists(db, delivery_id):
@@ -138,17 +135,6 @@ async def _delivery_named(
     return None
 
 
-def _return_tokens(arrival: Arrival, *, office: Office) -> list[str]:
-    local_parts = envelope_recipients(
-        read_message(arrival.raw),
-        host=office.mailbox.recipe,
-        domain=office.site.domain,
-        account=office.mailbox.endpoint.user,
-    )
-    services = map(read_service_address, local_parts)
-    return [s.token for s in services if s is not None and s.purpose is Purpose.RETURN]
-
-
 async def _act(
     db: Connection, found: Return | None, delivery_id: int | None, *, office: Office
 ) -> _Settled:
@@ -159,7 +145,7 @@ async def _act(
             await deliveries.confirm(db, delivery_id)
         return _Settled(ArrivalKind.AUTOMATIC, ArrivalOutcome.DROPPED_AUTOMATIC)
     if found.kind is Kind.COMPLAINT:
-        return _Settled(ArrivalKind.COMPLAINT, ArrivalOutcome.UNMATCHED_REPORT)
+        return await _heed_complaint(db, found, office=office)
     if delivery_id is None:
         return _Settled(ArrivalKind.REPORT, ArrivalOutcome.UNMATCHED_REPORT)
     copy = await returns.open_for_report(db, delivery_id)
@@ -171,6 +157,28 @@ async def _act(
     if copy is None:  # An earlier report has said it.
         return _Settled(ArrivalKind.REPORT, ArrivalOutcome.BOUNCED)
     return await _take_back(db, copy, failed[0], office=office)
+
+
+async def _heed_complaint(db: Connection, found: Return, *, office: Office) -> _Settled:
+    """Take who complains off the list; only the token of their own copy says who it is.
+
+    Everybody on the list knows the Message-ID, and could complain in another's name.
+    """
+    numbers = [office.tokens.read(Purpose.RETURN, token) for token in found.references]
+    named = next((number for number in numbers if number is not None), None)
+    person = None
+    if named is not None and found.complains:
+        person = await returns.recipient_of(db, named)
+    if person is None:
+        return _Settled(ArrivalKind.COMPLAINT, ArrivalOutcome.UNMATCHED_REPORT)
+    method = OptOutMethod.COMPLAINT
+    cancelled = await suppressions.opt_out(
+        db, person.list_id, person.person_id, source=method.value, reason="complained"
+    )
+    if cancelled is not None:
+        office.metrics.unsubscribed(method)
+        office.metrics.finished(DeliveryResult.CANCELLED, cancelled)
+    return _Settled(ArrivalKind.COMPLAINT, ArrivalOutcome.UNSUBSCRIBED)
 
 
 def _heard(copy: Returned, report: RecipientReport, *, office: Office) -> Heard:

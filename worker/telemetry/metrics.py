@@ -23,6 +23,7 @@ from prometheus_client import (
 )
 
 from worker import __version__
+from worker.errors import KillReason
 from worker.policy.feedback import Action
 from worker.policy.outcome import (
     ArrivalKind,
@@ -116,6 +117,12 @@ class Metrics:
         )
         self._unsubscribes = self._counter(
             "unsubscribes", "People who left a list or all.", "method", OptOutMethod
+        )
+        self._kills = self._counter(
+            "reader_kills",
+            "Messages whose reading was ended, by what it took too much of.",
+            "why",
+            get_args(KillReason),
         )
         self._feedback = Counter(
             "relais_feedback",
@@ -212,6 +219,10 @@ class Metrics:
     def fed_back(self, provider: str, action: Action) -> None:
         """Count what a reply or a report meant."""
         self._feedback.labels(provider, action.value).inc()
+
+    def reader_killed(self, why: KillReason) -> None:
+        """Count a message that was not read to its end."""
+        self._kills.labels(why).inc()
 
     def unsubscribed(self, method: OptOutMethod) -> None:
         """Count a person who left."""
