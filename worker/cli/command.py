@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from worker.cli import (
+    dkim,
     limits,
     lists,
     mailbox,
     members,
     migrate,
+    person,
     postings,
     preview,
     provider,
@@ -38,7 +40,9 @@ relais.command("postings")(postings.show_postings)
 relais.add_typer(postings.verbs, name="posting")
 relais.command("queue", cls=WatchedCommand)(queue.show_queue)
 relais.command("who")(who.show_who)
+relais.add_typer(person.verbs, name="person")
 relais.add_typer(limits.verbs, name="limits")
 relais.add_typer(provider.verbs, name="provider")
 relais.add_typer(mailbox.verbs, name="mailbox")
 relais.add_typer(members.verbs, name="members")
+relais.add_typer(dkim.verbs, name="dkim")

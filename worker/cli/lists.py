@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _PATIENCE = timedelta(seconds=20)  # The mediator's: what is too slow here is so there.
 
+_FORMS = {
+    "discussion": "a discussion: From their author via the list",
+    "announcement": "an announcement: From the list, To each recipient",
+    "anonymous": "anonymous: From the list; nothing in their header tells readers who wrote",
+}
 _LEAVING = {"yes": "by a link", "contact": "on the page only, not by one click"}
 _IN_DOUBT = {"resend": "resent once", "park": "kept for a person"}
 
@@ -113,7 +118,10 @@ def show_list(
                     "post_view": definition.post_view,
                     "authenticate": definition.authenticate,
                     "moderate": definition.moderate,
+                    "form": definition.form,
                     "reply_to": definition.reply_to,
+                    "subject_prefix": found.filled(definition.subject_prefix),
+                    "merge_fields": list(definition.merge_fields),
                     "max_size": definition.max_size,
                     "max_recipients": definition.max_recipients,
                     "unsubscribe": definition.unsubscribe,
@@ -139,7 +147,7 @@ def show_list(
                 "Title": found.title,
                 **({"Reason": found.filled(definition.why)} if definition.why else {}),
                 **_rules(definition, config),
-                "Recipients": f"{facts.recipients} now; {facts.suppressed} suppressed here",
+                "Recipients": f"{facts.recipients} now; {facts.suppressed} have left",
                 "Postings": str(facts.postings)
                 + (f", the last {last.astimezone():%d %b %Y, %H:%M %Z}" if last else ""),
             }
@@ -150,6 +158,9 @@ def _rules(definition: Definition, config: Config) -> dict[str, str]:
     return {
         "May post": definition.post_view or definition.post,
         "Authors": f"authenticate: {definition.authenticate}, moderate: {definition.moderate}",
+        "Language": definition.lang,
+        "Copies": _FORMS[definition.form],
+        **({"Subject": f"{definition.subject_prefix} ..."} if definition.subject_prefix else {}),
         "Replies": f"to the {definition.reply_to}",
         "At most": f"{counted(definition.max_recipients, 'recipient')},"
         f" {octets(definition.max_size)}",

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from worker.cli.verb import (
     told,
 )
 from worker.config import Config, Database
-from worker.policy.effect import Effect, Group
+from worker.policy.effect import Effect, Group, OptionChange
 from worker.store import limits, migrations
 from worker.store.checks import Finding
 from worker.store.migrations import Care, Migration, Outcome, Step, Track, shrink_warning, unmeant
@@ -197,6 +197,7 @@ def _answer(outcome: Outcome) -> dict[str, object]:
                     {"definition": loss.definition, "before": loss.before, "after": loss.after}
                     for loss in step.effect.shrunk
                 ],
+                "options": [asdict(change) for change in step.changes],
             }
             for step in outcome.steps
         ],
@@ -217,8 +218,13 @@ def _group(group: Group) -> dict[str, object]:
 
 def _print_step(step: Step, may_shrink: Sequence[str]) -> None:
     print(f"{step.migration}  ok ({step.seconds * 1000:.0f} ms, rolled back)")
-    for line in _effect_lines(step.effect, may_shrink):
+    for line in (*map(_changed, step.changes), *_effect_lines(step.effect, may_shrink)):
         print(visible(f"  {line}"))
+
+
+def _changed(change: OptionChange) -> str:
+    was, now = (f"'{value}'" if value else "nothing" for value in (change.before, change.after))
+    return f"~ {change.definition}  {change.option}: {was} \N{RIGHTWARDS ARROW} {now}"
 
 
 def _effect_lines(effect: Effect, may_shrink: Sequence[str]) -> Iterator[str]:

@@ -70,15 +70,19 @@ class VerbError(Exception):
         self.did_you_mean = did_you_mean
 
 
+def config_path(path: Path | None) -> Path | None:
+    """Return *path*, or else where the configuration usually is, None if nowhere."""
+    named = os.environ.get(_VARIABLE)
+    if path is not None:
+        return path
+    if named:
+        return Path(named)  # Said on purpose, so it wins over what happens to lie here.
+    return next((usual for usual in (_HERE, _SYSTEM) if usual.exists()), None)
+
+
 def find_config(path: Path | None) -> Config:
     """Read the configuration at *path*, or else where it usually is."""
-    named = os.environ.get(_VARIABLE)
-    if path is None and named:
-        path = Path(named)  # Said on purpose, so it wins over what happens to lie here.
-    elif path is None and _HERE.exists():
-        path = _HERE
-    elif path is None and _SYSTEM.exists():
-        path = _SYSTEM
+    path = config_path(path)
     try:
         return read_config(path, os.environ)
     except ConfigError as error:

@@ -19,7 +19,8 @@ from pymap.imap import IMAPServer, IMAPService
 from worker.config import Endpoint, Tls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from datetime import datetime
 
 _HOST = "127.0.0.1"
 _USER, _PASSWORD = "listes", "demo"  # Of a mailbox in memory, on loopback.
@@ -32,6 +33,7 @@ class CatchAll:
     def __init__(self, port: int) -> None:
         self.endpoint = Endpoint(_HOST, port, _USER, _PASSWORD, Tls.NONE)
         self.received = 0
+        self.now: Callable[[], datetime] | None = None  # None: the clock on the wall.
         self._client: imaplib.IMAP4 | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -51,7 +53,8 @@ class CatchAll:
             endpoint = self.endpoint
             self._client = imaplib.IMAP4(endpoint.host, endpoint.port, _PATIENCE_SECONDS)
             self._client.login(endpoint.user, endpoint.password)
-        answer, said = self._client.append("INBOX", None, None, raw)
+        taken_at = imaplib.Time2Internaldate(self.now()) if self.now else None
+        answer, said = self._client.append("INBOX", None, taken_at, raw)
         if answer != "OK":
             raise OSError(f"the demo's mailbox refused a message: {said!r}")
 

@@ -92,7 +92,9 @@ def _news(before: Snapshot, seen: Snapshot) -> Iterator[tuple[str, str]]:
     known = {posting.posting: posting for posting in before.postings}
     for posting in reversed(seen.postings):
         old = known.get(posting.posting)
-        if old is None:
+        if old is None and posting.state == "held":
+            yield f"{posting.address}: held, its moderators are asked", "yellow"
+        elif old is None:
             yield _expanded(posting), "green"
         if _is_done(posting) and not (old and _is_done(old)):
             yield _done(posting, seen), "green"
@@ -104,7 +106,7 @@ def _news(before: Snapshot, seen: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def _is_done(posting: PostingSummary) -> bool:
-    return posting.waiting + posting.in_doubt == 0
+    return posting.state != "held" and posting.waiting + posting.in_doubt == 0
 
 
 def _expanded(posting: PostingSummary) -> str:

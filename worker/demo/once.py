@@ -113,7 +113,7 @@ async def _let_one_leave(stage: Stage) -> int:
 
     await stage.wait_until(somebody_waits)
     delivery_id, list_id, person_id = waiting[0]
-    await stage.unsubscribe(stage.personal_link(list_id, person_id))
+    await stage.unsubscribe(await stage.personal_link(list_id, person_id))
     return delivery_id
 
 

@@ -12,9 +12,9 @@ import secrets
 import socket
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from email.utils import make_msgid
+from email.utils import format_datetime, make_msgid
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -28,7 +28,7 @@ from worker.demo.federation import DOMAIN, Federation
 from worker.demo.world import AUTHSERV_ID, Happening, outside_world
 from worker.mail.return_address import Purpose, Tokens, subscriber_number
 from worker.policy.limit import read_limit
-from worker.store import migrations
+from worker.store import migrations, suppressions
 from worker.store.database import borrowed, close_pool, open_pool
 from worker.store.embedded import EmbeddedPostgres
 from worker.store.migrations import Track
@@ -63,6 +63,7 @@ class Stage:
     federation: Federation
     world: World
     catch_all: CatchAll
+    clock: FastClock
     tokens: Tokens
     speed: float
     ports: Ports
@@ -75,6 +76,7 @@ class Stage:
         message["To"] = f"{local_part}@{DOMAIN}"
         message["Subject"] = subject
         message["Message-ID"] = make_msgid(domain=(author.email or "").rpartition("@")[2])
+        message["Date"] = format_datetime(self.clock.now())
         message.set_content(text)
         await self.world.post(author.email or "", f"{local_part}@{DOMAIN}", bytes(message))
 
@@ -83,11 +85,18 @@ class Stage:
         async with self.http.post(url, data={"List-Unsubscribe": "One-Click"}) as answer:
             return answer.ok
 
-    def personal_link(self, list_id: int, person_id: int) -> str:
+    async def personal_link(self, list_id: int, person_id: int) -> str:
         """Return the link that a copy of this list to this person carries."""
-        number = subscriber_number(list_id, person_id)
-        token = self.tokens.sign(Purpose.UNSUBSCRIBE, number).decode()
-        return f"http://{_HOST}:{self.ports.web}/u/{token}"
+        async with borrowed(self.db) as db:
+            subscriber = await suppressions.subscriber(db, list_id, person_id)
+        if subscriber is None:
+            raise LookupError(f"list {list_id} or person {person_id} is unknown")
+        token = self.tokens.sign(
+            Purpose.UNSUBSCRIBE,
+            subscriber_number(list_id, person_id),
+            stands_for=subscriber.subscription,
+        )
+        return f"http://{_HOST}:{self.ports.web}/u/{token.decode()}"
 
     async def wait_until(self, happened: Callable[[], Awaitable[bool]]) -> None:
         """Look again and again, as a spectator does, until it has happened."""
@@ -97,6 +106,7 @@ class Stage:
     async def hurry(self, speed: float) -> None:
         """Let the clock run at another speed from now on, and tell those who sleep by it."""
         await self.db.execute(HURRY, speed)
+        await self.clock.read(self.db)
         await self.db.execute("SELECT pg_notify('relais', 'delivery')")
 
     async def sleep(self, length: timedelta) -> None:
@@ -104,6 +114,26 @@ class Stage:
         await asyncio.sleep(length.total_seconds() / self.speed)
 
 
+class FastClock:
+    """The clock of the database, for mail that is dated elsewhere: by authors, and by the host."""
+
+    def __init__(self) -> None:
+        self._origin = self._since = datetime.now(UTC)
+        self._rate = 1.0
+
+    async def read(self, db: Pool) -> None:
+        """Take over how the database's clock goes now."""
+        row = await db.fetchrow(CLOCK)
+        if row is None:
+            raise LookupError("the database has no clock")
+        self._origin, self._since, self._rate = row
+
+    def now(self) -> datetime:
+        """Return what the clock shows."""
+        return self._origin + (datetime.now(UTC) - self._since) * self._rate
+
+
+CLOCK = "SELECT origin, since, rate FROM relais.clock"
 HURRY = """
     UPDATE relais.clock SET rate = $1, origin = relais.now(), since = clock_timestamp()
 """
@@ -132,10 +162,13 @@ async def staged(
                 outside_world(DOMAIN, people.mailboxes(), catch_all, tell=tell) as world,
                 aiohttp.ClientSession() as http,
             ):
+                clock = FastClock()
+                await clock.read(pool)
+                catch_all.now = clock.now
                 config = _config(postgres, catch_all, world, host_limits)
                 async with _working(config) as ports:
                     tokens = Tokens(config.site.secrets)
-                    yield Stage(pool, people, world, catch_all, tokens, speed, ports, http)
+                    yield Stage(pool, people, world, catch_all, clock, tokens, speed, ports, http)
         finally:
             await close_pool(pool)
     finally:

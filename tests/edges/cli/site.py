@@ -81,6 +81,42 @@ POSTED = """
     select distinct provider, posting_id from relais.delivery;
 """
 
+# p2 is m2@orange.fr on the committee, and on the other list by another address;
+# they were written to at an address that they have no more.
+PERSON = """
+    create table club.seat (email text, person text, moderator boolean);
+    insert into club.seat values ('deux@travail.fr', 'p2', true), ('m3@orange.fr', 'p3', false);
+    create view lists.seat as select email, person, moderator from club.seat;
+    select lists.define(view => 'lists.seat', address => 'bureau', title => 'Bureau');
+    insert into relais.list (definition, parts, address) values
+        ('seat', '{}', 'bureau'),
+        ('committee_role', '{"role": "comite_directeur", "committee": "comite"}',
+         'comite_directeur.comite');
+    insert into relais.person (key) values ('person:p2');
+    insert into relais.posting (list_id, fingerprint, author, subject, accepted_at, template,
+                                key_id, state)
+    values (1, 'a', 'm1@orange.fr', 'Convocation', relais.now(), '', 'k', 'finished'),
+           (2, 'b', 'M2@orange.fr', E'Un\\x1b[2J', relais.now(), '', 'k', 'finished');
+    insert into relais.delivery (posting_id, person_id, address, provider, state, due_at,
+                                 settled_at, reply)
+    values (1, 1, 'deux@ancien.fr', 'other', 'bounced', relais.now(), '2026-01-05 12:00+00',
+            E'550 5.1.1 unknown\\x1b[2J'),
+           (2, 1, 'm2@orange.fr', 'orange', 'queued', relais.now(), null, null);
+    insert into relais.suppression (list_id, person_id, address, reason, source, since) values
+        (1, 1, 'deux@ancien.fr', 'unsubscribed', 'one-click', '2026-01-05 12:00+00'),
+        (null, null, 'm2@orange.fr', 'operator', 'operator', '2026-01-06 12:00+00');
+    select lists.ban('m2@orange.fr', 'rude', 'seat');
+    insert into relais.decision (posting_id, kind, address, asked_at, expires_at)
+    values (1, 'moderate', 'm2@orange.fr', '2026-01-05 12:00+00', '2026-01-10 12:00+00');
+    insert into relais.proven_author (author, signed_by, return_path_domain, until)
+    values ('m2@orange.fr', 'orange.fr', 'orange.fr', '2126-01-05 12:00+00');
+    insert into relais.notice (kind, address, posting_id, template, key_id, made_at)
+    values ('moderate', 'm2@orange.fr', 1, '', 'k', '2026-01-05 12:00+00');
+    insert into relais.delivery (notice_id, address, provider, state, due_at)
+    values (1, 'm2@orange.fr', 'orange', 'handed_over', relais.now());
+    insert into relais.known_address (person, email) values ('p2', 'deux@maison.fr');
+"""
+
 CONFIG = """
 [site]
 domain = "{domain}"

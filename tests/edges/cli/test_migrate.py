@@ -135,6 +135,31 @@ def test_long_effects_are_cut(site: Site) -> None:
     assert len(answer["files"][0]["resized"]) == 14
 
 
+def test_changed_options_are_told(site: Site) -> None:
+    """An option that is left out is the default again, which nobody would see otherwise."""
+    define = (
+        "select lists.define('lists.committee_role', '{role}.{committee}', '{role}, {committee}'"
+    )
+    site.migration("0002_more.sql", f"{define}, footer => 'Bonjour', reply_to => 'list');")
+    assert site.relais("migrate").code == 0
+    site.migration("0003_less.sql", f"{define}, form => 'announcement');")
+
+    lines = site.relais("migrate", "dry-run").out.splitlines()
+    [file] = site.relais("migrate", "dry-run", "--json").answer["files"]
+
+    assert lines[1:4] == [
+        "  ~ committee_role  footer: 'Bonjour' \N{RIGHTWARDS ARROW} nothing",
+        "  ~ committee_role  form: 'discussion' \N{RIGHTWARDS ARROW} 'announcement'",
+        "  ~ committee_role  reply_to: 'list' \N{RIGHTWARDS ARROW} 'author'",
+    ]
+    assert file["options"][0] == {
+        "definition": "committee_role",
+        "option": "footer",
+        "before": "Bonjour",
+        "after": None,
+    }
+
+
 def test_a_great_loss_must_be_meant(site: Site) -> None:
     """Up refuses it, until it is named."""
     site.migration("0002_shrunk.sql", SHRUNK)

@@ -14,6 +14,7 @@ from worker.actors.signals import Signals
 from worker.app import _refresh, _Shop
 from worker.config import read_config
 from worker.mail.return_address import Tokens
+from worker.reading.reader import Reader
 from worker.store.database import close_pool, open_pool
 from worker.telemetry.metrics import Metrics
 
@@ -29,7 +30,17 @@ async def _shop(site: Site) -> AsyncIterator[_Shop]:
     pool = await open_pool(config.database.url, size=2)
     try:
         tokens = Tokens(config.site.secrets)
-        yield _Shop(config, "w-test", pool, Signals(), tokens, Metrics(), lambda: 0.5, Rulebook())
+        yield _Shop(
+            config,
+            "w-test",
+            pool,
+            Signals(),
+            tokens,
+            Metrics(),
+            lambda: 0.5,
+            Rulebook(),
+            Reader(),
+        )
     finally:
         await close_pool(pool)
 
