@@ -346,6 +346,32 @@ async def test_who_asks_the_list_to_let_them_leave(
     assert await owner.fetchval("select count(*) from relais.suppression") == 0
 
 
+WAYS_OUT = {
+    "as in Mailman": ("tous-leave", "a@b.fr", "asked_to_leave", 1),
+    "as in others": ("tous-unsubscribe", "a@b.fr", "asked_to_leave", 1),
+    "a stranger": ("tous-unsubscribe", "x@y.fr", "asked_to_leave", 0),
+    "no list": ("nobody-unsubscribe", "a@b.fr", "refused_unknown_list", 0),
+    "no list at all": ("-leave", "a@b.fr", "refused_unknown_list", 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("local_part", "author", "outcome", "letters"), WAYS_OUT.values(), ids=WAYS_OUT
+)
+async def test_addresses_that_others_leave_by(
+    office: Office, owner: Owner, *, local_part: str, author: str, outcome: str, letters: int
+) -> None:
+    """Whatever is written there, a member who is proven gets their link."""
+    await posted(office, owner)
+
+    row = await outcome_of(
+        office, owner, letter(author=author, trace=f"{local_part}@{DOMAIN}"), uid=2
+    )
+
+    assert row["outcome"] == outcome
+    assert len((await notices(owner)).get("how_to_leave", [])) == letters
+
+
 def complaint(token: bytes, feedback_type: bytes = b"abuse") -> bytes:
     """Return a complaint about the copy with this reference (RFC 5965)."""
     more = (

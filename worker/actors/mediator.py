@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from worker.actors.signals import Signals
     from worker.mail.examination import Examination
     from worker.policy.admission import MessageFacts
+    from worker.policy.expansion import ListAddress
     from worker.store.arrivals import Arrival
 
 log = structlog.get_logger()
@@ -137,16 +138,30 @@ async def _post_to_all(
     verdicts: list[Verdict] = []
     for local_part in found:
         address = found[local_part]
-        if address is None:
+        if address is not None:
+            candidate = Candidate(arrival, seen, facts, evidence, address, titles)
+            verdicts.append(await _post(candidate, office=office))
+        elif (left := await _list_to_leave(seen, local_part, office=office)) is not None:
+            candidate = Candidate(arrival, seen, facts, evidence, left, titles)
+            verdicts.append(await tell_how_to_leave(candidate, office=office))
+        else:
             verdicts.append(await _no_list(arrival, seen, local_part, office=office))
-            continue
-        candidate = Candidate(arrival, seen, facts, evidence, address, titles)
-        verdicts.append(await _post(candidate, office=office))
     posted = [verdict for verdict in verdicts if verdict.wanted_in is None]
     told, *others = sorted(verdicts, key=lambda verdict: verdict not in posted)
     # What became of it at the other lists is kept as well, if it is not the same.
     more = [f"{v.outcome.value}: {v.reason}" for v in others if v.outcome is not told.outcome]
     return replace(told, reason="; ".join([*filter(None, [told.reason]), *more]) or None)
+
+
+async def _list_to_leave(
+    seen: Examination, local_part: str, *, office: Office
+) -> ListAddress | None:
+    """Return the list that somebody wants to leave by writing to ``LIST-unsubscribe``."""
+    name = requests.list_to_leave(local_part)
+    if name is None:
+        return None
+    found, _ = await lists_named([name], seen, office=office)
+    return found[name]
 
 
 async def _no_list(

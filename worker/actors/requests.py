@@ -4,6 +4,7 @@
     confirm-TOKEN              an author's answer: did you write this?
     moderate-TOKEN             a moderator's answer: may it go out?
     LIST-owner, postmaster ... a human is behind them, and gets it forwarded
+    LIST-unsubscribe           without a token: answered with it
 
 A program never confirms and never approves: an out-of-office reply to "answer
 this mail to confirm" would let a forged message out.
@@ -45,6 +46,8 @@ _PURPOSES = {kind: purpose for purpose, kind in _KINDS.items()}
 # RFC 2142, sections 4 and 5, and what programs write to.
 SITE_ROLES = ("postmaster", "abuse", "hostmaster", "webmaster", "mailer-daemon", "root", "bounces")
 _LIST_ROLES = ("-owner", "-request", "-bounces")
+# As Mailman, Sympa and ezmlm have them; whoever knows one guesses ours.
+_WAYS_OUT = ("-unsubscribe", "-leave", "-off")
 _FORWARDED_A_DAY = 50
 _UNCLEAR_AN_HOUR = 3
 
@@ -132,6 +135,14 @@ def role_of(local_part: str) -> tuple[str, str] | None:
     for role in _LIST_ROLES:
         if local_part.endswith(role) and local_part != role:
             return local_part.removesuffix(role), role[1:]
+    return None
+
+
+def list_to_leave(local_part: str) -> str | None:
+    """Return the list's part of ``LIST-unsubscribe`` and its like, None of any other."""
+    for way in _WAYS_OUT:
+        if local_part.endswith(way) and local_part != way:
+            return local_part.removesuffix(way)
     return None
 
 
