@@ -12,6 +12,7 @@ written here, once, in the transaction that changes the posting.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ import asyncpg
 import structlog
 
 from worker.actors.expansion import release
-from worker.actors.outbox import Outbox
+from worker.actors.outbox import Outbox, attached
 from worker.errors import QueryFailed, ReaderKilled, ReaderMissing, StoreLost
 from worker.mail.answer import beginning_of
 from worker.mail.return_address import Purpose
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from worker.actors.office import Office
     from worker.actors.signals import Signals
+    from worker.mail.notice import Attachment
     from worker.store.database import Connection
     from worker.store.decisions import Begun, HeldPosting
 
@@ -88,27 +90,43 @@ async def attend_next(*, office: Office) -> bool:
         begun = await decisions.begin_next(db)
         if begun is None:
             return False
+        seen = await _seen(db, begun, office=office)
         try:
             async with db.transaction(isolation="repeatable_read"):
-                await _attend_begun(db, begun, office=office)
+                await _attend_begun(db, begun, seen, office=office)
         except CONFLICTS:
             # Somebody was faster, which is no crash; what is left is seen next.
             await decisions.ended(db, begun.posting_id)
     return True
 
 
-async def _attend_begun(db: Connection, begun: Begun, *, office: Office) -> None:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What letters tell of a held message; read before the transaction that writes them."""
+
+    message: Attachment | None = None
+    beginning: str = ""
+
+
+async def _seen(db: Connection, begun: Begun, *, office: Office) -> _Seen:
+    held = await decisions.held(db, begun.posting_id)
+    if held.awaits in ("release", "confirmation") or begun.attempts > _CRASHES_ALLOWED:
+        return _Seen()
+    return _Seen(await attached(held.raw, office=office), await _beginning(held, office=office))
+
+
+async def _attend_begun(db: Connection, begun: Begun, seen: _Seen, *, office: Office) -> None:
     if not await decisions.lock(db, begun.posting_id):
         return
     if begun.attempts > _CRASHES_ALLOWED:
         log.error("posting.put_off", posting_id=begun.posting_id)
         await decisions.postpone(db, begun.posting_id, _STUCK_RETRY)
     else:
-        await _attend(db, await decisions.held(db, begun.posting_id), office=office)
+        await _attend(db, await decisions.held(db, begun.posting_id), seen, office=office)
     await decisions.ended(db, begun.posting_id)
 
 
-async def _attend(db: Connection, held: HeldPosting, *, office: Office) -> None:
+async def _attend(db: Connection, held: HeldPosting, seen: _Seen, *, office: Office) -> None:
     match held.awaits:
         case "release":
             await _release(db, held, office=office)
@@ -118,9 +136,9 @@ async def _attend(db: Connection, held: HeldPosting, *, office: Office) -> None:
         case "confirmation":
             await _ask_author(db, held, office=office)
         case "moderation":
-            await _ask_moderators(db, held, office=office)
+            await _ask_moderators(db, held, seen, office=office)
         case _:
-            await _tell_author(db, held, office=office)
+            await _tell_author(db, held, seen, office=office)
 
 
 async def _release(db: Connection, held: HeldPosting, *, office: Office) -> None:
@@ -175,7 +193,9 @@ async def _ask_author(db: Connection, held: HeldPosting, *, office: Office) -> N
     log.info("author.asked", posting_id=held.posting_id)
 
 
-async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) -> None:
+async def _ask_moderators(
+    db: Connection, held: HeldPosting, seen: _Seen, *, office: Office
+) -> None:
     """Write to each moderator; the first who answers decides."""
     asked = [
         address
@@ -192,9 +212,10 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
         db, held.posting_id, Kind.MODERATE, asked, within=MODERATE_WITHIN
     )
     outbox = Outbox(office.site, office.tokens)
-    about = outbox.about(held, member_file=await _member_file(db))
+    about = outbox.about(
+        held, member_file=await _member_file(db), is_attached=seen.message is not None
+    )
     last = await postings.listed_last(db, held.list_id)
-    beginning = await _beginning(held, office=office)
     for question in questions:
         letter = letters.moderation(
             about,
@@ -204,7 +225,7 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
             reasons=held.reasons,
             link=outbox.link(Purpose.MODERATE, question.decision_id),
             until=outbox.local(question.expires_at),
-            beginning=beginning,
+            beginning=seen.beginning,
         )
         await outbox.send(
             db,
@@ -213,7 +234,7 @@ async def _ask_moderators(db: Connection, held: HeldPosting, *, office: Office) 
             question.address,
             about=held,
             reply=(Purpose.MODERATE, question.decision_id),
-            attach=office.reader,
+            attach=seen.message,
         )
     if held.proof and held.author:
         link = outbox.link(Purpose.POSTING, held.posting_id)
@@ -272,9 +293,9 @@ async def _moderators(db: Connection, held: HeldPosting, *, office: Office) -> l
     return list({address.lower(): address for address in asked}.values())
 
 
-async def _tell_author(db: Connection, held: HeldPosting, *, office: Office) -> None:
+async def _tell_author(db: Connection, held: HeldPosting, seen: _Seen, *, office: Office) -> None:
     outbox = Outbox(office.site, office.tokens)
-    about = outbox.about(held)
+    about = outbox.about(held, is_attached=seen.message is not None)
     match held.ended_because:
         case "refused":
             kind, letter = (
@@ -284,5 +305,5 @@ async def _tell_author(db: Connection, held: HeldPosting, *, office: Office) -> 
         case _:
             kind, letter = NoticeKind.EXPIRED, letters.expired(about)
     if held.author:
-        await outbox.send(db, kind, letter, held.author, about=held, attach=office.reader)
+        await outbox.send(db, kind, letter, held.author, about=held, attach=seen.message)
     await decisions.told(db, held.posting_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.errors import ReaderKilled
-from worker.mail.notice import Envelope, write_notice, write_notice_about
+from worker.mail.notice import Attachment, Envelope, attachment, write_notice
 from worker.mail.return_address import Purpose
 from worker.notices.letters import About
 from worker.store import notices, overview
@@ -19,12 +19,11 @@ from worker.store.notices import NewNotice
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    from worker.actors.office import Office
     from worker.config import Site
-    from worker.mail.dkim_signing import Signer
     from worker.mail.notice import Letter
     from worker.mail.return_address import Tokens
     from worker.policy.outcome import NoticeKind
-    from worker.reading.reader import Reader
     from worker.store.database import Connection
 
 log = structlog.get_logger()
@@ -34,9 +33,20 @@ _ATTACHED_LIMIT_BYTES = 8_000_000
 _PAGES = {Purpose.CONFIRM: "c", Purpose.MODERATE: "m", Purpose.POSTING: "p"}
 
 
-def can_be_attached(message: bytes | None) -> bool:
-    """Tell whether a letter takes *message* along; None has been purged."""
-    return message is not None and len(message) <= _ATTACHED_LIMIT_BYTES
+async def attached(raw: bytes | None, *, office: Office) -> Attachment | None:
+    """Return *raw* as letters take it along; None if it is purged, too large or unreadable.
+
+    Call it before the transaction that writes the letters: it may take long.
+    """
+    if raw is None or len(raw) > _ATTACHED_LIMIT_BYTES:
+        return None
+    try:
+        return await office.reader.run(attachment, raw)
+    except ReaderKilled as killed:
+        # That a message breaks its reader keeps nobody waiting.
+        office.metrics.reader_killed(killed.why)
+        log.warning("notice.unattached", why=str(killed))
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,13 @@ class Outbox:
     site: Site
     tokens: Tokens
 
-    def about(self, posting: HeldPosting, *, member_file: date | None = None) -> About:
+    def about(
+        self,
+        posting: HeldPosting,
+        *,
+        member_file: date | None = None,
+        is_attached: bool = False,
+    ) -> About:
         """Return what every letter about *posting* says of it."""
         return About(
             lang=posting.lang,
@@ -56,7 +72,7 @@ class Outbox:
             number=posting.posting_id,
             help_address=self.site.help_address,
             member_file=member_file,
-            is_attached=can_be_attached(posting.raw),
+            is_attached=is_attached,
         )
 
     def local(self, moment: datetime) -> datetime:
@@ -76,13 +92,12 @@ class Outbox:
         recipient: str,
         *,
         about: HeldPosting | Arrival | None,
-        attach: Reader | None = None,
+        attach: Attachment | None = None,
         reply: tuple[Purpose, int] | None = None,
         reply_to: str = "",
     ) -> None:
-        """Queue *letter* in the caller's transaction.
+        """Queue *letter* in the caller's transaction, with the message that it is *about*.
 
-        *attach* is who writes the message that it is *about* into it, if anybody.
         An answer goes to *reply*, a service address with its number, else to
         *reply_to*, else to the site's help address.
         """
@@ -101,13 +116,11 @@ class Outbox:
             in_reply_to=posting.message_id if posting is not None else "",
         )
         arrival = about if isinstance(about, Arrival) else None
-        raw = about.raw if about is not None else None
-        template = await _written(
+        template = write_notice(
             letter,
             envelope,
-            raw if can_be_attached(raw) else None,
-            attach,
             now=await overview.moment(db),
+            attached=attach,
             signer=self.site.signer,
         )
         notice = NewNotice(
@@ -119,23 +132,3 @@ class Outbox:
             arrival_id=arrival.arrival_id if arrival is not None else None,
         )
         await notices.send(db, notice)
-
-
-async def _written(
-    letter: Letter,
-    envelope: Envelope,
-    raw: bytes | None,
-    reader: Reader | None,
-    *,
-    now: datetime,
-    signer: Signer | None,
-) -> bytes:
-    """Return the template of a notice; that a message breaks its reader keeps nobody waiting."""
-    if raw is not None and reader is not None:
-        try:
-            return await reader.run(
-                write_notice_about, raw, letter, envelope, now=now, signer=signer
-            )
-        except ReaderKilled as killed:
-            log.warning("notice.unattached", why=str(killed))
-    return write_notice(letter, envelope, now=now, signer=signer)

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.actors.office import Verdict, settle, settle_in, tell
-from worker.actors.outbox import Outbox, can_be_attached
+from worker.actors.outbox import Outbox, attached
 from worker.mail.address import local_part_of
 from worker.mail.answer import Answer, Meaning
 from worker.mail.return_address import Purpose, alleged_number, list_and_person
@@ -165,6 +165,7 @@ async def forward(
             wanted_in=arrivals.QUARANTINE,
         )
     outbox, author = Outbox(office.site, office.tokens), seen.author
+    message = await attached(arrival.raw, office=office)
     async with borrowed(office.pool) as db, db.transaction():
         if await notices.is_forwarded(db, arrival.arrival_id, human):
             return _request(ArrivalOutcome.FORWARDED)
@@ -180,7 +181,7 @@ async def forward(
             list_address=f"{local_part}@{office.site.domain}",
             number=None,
             help_address=office.site.help_address,
-            is_attached=can_be_attached(arrival.raw),
+            is_attached=message is not None,
         )
         letter = letters.forwarded(
             about, role=about.list_address, can_be_answered=author is not None
@@ -191,7 +192,7 @@ async def forward(
             letter,
             human,
             about=arrival,
-            attach=office.reader,
+            attach=message,
             reply_to=author or "",
         )
     return _request(ArrivalOutcome.FORWARDED)

@@ -51,12 +51,20 @@ class Envelope:
     in_reply_to: str = ""  # The Message-ID of the author's message.
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A message as a part of a notice."""
+
+    header: bytes
+    body: bytes
+
+
 def write_notice(
     letter: Letter,
     envelope: Envelope,
     *,
     now: datetime,
-    attached: bytes | None = None,
+    attached: Attachment | None = None,
     signer: Signer | None = None,
 ) -> bytes:
     """Return the template of a notice, with *attached* as the message that it is about.
@@ -65,16 +73,32 @@ def write_notice(
     """
     body, about_body = _text_part(letter.text)
     if attached is not None:
-        body, about_body = _with_attachment(body, about_body, without_nul(attached))
+        body, about_body = _with_attachment(body, about_body, attached)
     header = b"".join((*_header(letter, envelope, now), *about_body))
     return freeze(signed(header, signer, now), body)
 
 
-def write_notice_about(
-    raw: bytes, letter: Letter, envelope: Envelope, *, now: datetime, signer: Signer | None
-) -> bytes:
-    """Return the template of a notice with *raw* attached, the message that it is about."""
-    return write_notice(letter, envelope, now=now, attached=raw, signer=signer)
+def attachment(raw: bytes) -> Attachment:
+    """Return *raw* as it is attached; in base64 only if it would not survive the way.
+
+    RFC 2046, section 5.2.1: message/rfc822 itself may not be encoded.
+    """
+    message = without_nul(raw)
+    longest = max((len(line) for line in message.split(b"\n")), default=0)
+    if longest <= _LINE_LIMIT_OCTETS and b"\r" not in message.replace(b"\r\n", b""):
+        return Attachment(_attached_as(b"message/rfc822", b"8bit"), message)
+    kind = b'application/octet-stream; name="message.eml"'
+    return Attachment(_attached_as(kind, b"base64"), encodebytes(message))
+
+
+def _attached_as(kind: bytes, encoding: bytes) -> bytes:
+    return b"".join(
+        (
+            field_line("Content-Type", kind),
+            field_line("Content-Disposition", b'attachment; filename="message.eml"'),
+            field_line("Content-Transfer-Encoding", encoding),
+        )
+    )
 
 
 def _header(letter: Letter, envelope: Envelope, now: datetime) -> list[bytes]:
@@ -116,11 +140,10 @@ def _text_part(text: str) -> tuple[bytes, list[bytes]]:
 
 
 def _with_attachment(
-    text: bytes, about_text: list[bytes], attached: bytes
+    text: bytes, about_text: list[bytes], attached: Attachment
 ) -> tuple[bytes, list[bytes]]:
     # A hash of both cannot stand in either.
-    boundary = b"=_" + sha256(text + attached).hexdigest()[:40].encode("ascii")
-    about, body = _message_part(attached)
+    boundary = b"=_" + sha256(text + attached.body).hexdigest()[:40].encode("ascii")
     parts = b"".join(
         (
             b"--%s\r\n" % boundary,
@@ -128,9 +151,9 @@ def _with_attachment(
             b"\r\n",
             text,
             b"\r\n--%s\r\n" % boundary,
-            *about,
+            attached.header,
             b"\r\n",
-            body,
+            attached.body,
             b"\r\n--%s--\r\n" % boundary,
         )
     )
@@ -139,22 +162,3 @@ def _with_attachment(
         field_line("Content-Type", kind),
         field_line("Content-Transfer-Encoding", b"8bit"),
     ]
-
-
-def _message_part(message: bytes) -> tuple[list[bytes], bytes]:
-    """Attach *message* as it is; in base64 only if it would not survive the way.
-
-    RFC 2046, section 5.2.1: message/rfc822 itself may not be encoded.
-    """
-    longest = max((len(line) for line in message.split(b"\n")), default=0)
-    if longest <= _LINE_LIMIT_OCTETS and b"\r" not in message.replace(b"\r\n", b""):
-        return [
-            field_line("Content-Type", b"message/rfc822"),
-            field_line("Content-Disposition", b'attachment; filename="message.eml"'),
-            field_line("Content-Transfer-Encoding", b"8bit"),
-        ], message
-    return [
-        field_line("Content-Type", b'application/octet-stream; name="message.eml"'),
-        field_line("Content-Disposition", b'attachment; filename="message.eml"'),
-        field_line("Content-Transfer-Encoding", b"base64"),
-    ], encodebytes(message)

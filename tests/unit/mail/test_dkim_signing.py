@@ -22,7 +22,7 @@ from worker.mail.dkim_signing import (
 )
 from worker.mail.footer import Footer
 from worker.mail.list_headers import Author, Form, ListIdentity, ReplyTo
-from worker.mail.notice import Envelope, Letter, write_notice
+from worker.mail.notice import Envelope, Letter, attachment, write_notice
 from worker.mail.preparation import prepare
 
 if TYPE_CHECKING:
@@ -127,7 +127,9 @@ def test_a_notice_is_verified() -> None:
     """Its Message-ID is of the delivery's own."""
     envelope = Envelope(DOMAIN, f"postmaster@{DOMAIN}", "jean@orange.fr", DOMAIN)
     letter = Letter("À confirmer", "Bonjour  ,\n.\n\n", "fr")
-    template = write_notice(letter, envelope, now=NOW, attached=HEAD + HTML, signer=RSA.signer)
+    template = write_notice(
+        letter, envelope, now=NOW, attached=attachment(HEAD + HTML), signer=RSA.signer
+    )
 
     assert is_verified(copy_of(template), RSA)
 

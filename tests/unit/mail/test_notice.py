@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from worker.mail.copy import Personal, read_template
-from worker.mail.notice import Envelope, Letter, write_notice
+from worker.mail.notice import Envelope, Letter, attachment, write_notice
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -39,7 +39,8 @@ def wire(
     letter: Letter = LETTER, envelope: Envelope = ENVELOPE, attached: bytes | None = None
 ) -> bytes:
     """Write a notice as it goes over the wire."""
-    template = write_notice(letter, envelope, now=NOW, attached=attached)
+    part = None if attached is None else attachment(attached)
+    template = write_notice(letter, envelope, now=NOW, attached=part)
     return read_template(template).copy(Personal(REFERENCE))
 
 
