@@ -38,6 +38,7 @@ from worker.store.erasure import Erased
 
 if TYPE_CHECKING:
     from worker.store.database import Connection
+    from worker.store.erasure import UnderWay
     from worker.store.personal import Subject
 
 _OUT_OF_REACH = (
@@ -127,16 +128,19 @@ async def _erased(config: Config, address: str, reason: str, *, rehearse: bool) 
             return outcome
 
 
+def _hindrance(posting: "UnderWay") -> str:
+    number = posting.posting
+    way_out = {
+        "held": f"relais posting refuse {number} --reason ...",
+        "open": f"wait for its end, or relais posting finish-by {number} WHEN --reason ...",
+    }.get(posting.state, "wait until what is in hand or in doubt of it has ended")
+    return f"posting {number} of theirs is {posting.state}, so nothing was erased: {way_out}"
+
+
 async def _refuse_under_way(db: "Connection", subject: "Subject", found: Sequence[Message]) -> None:
-    for posting in await erasure.under_way(db, subject):
-        number = posting.posting
-        way_out = {
-            "held": f"relais posting refuse {number} --reason ...",
-            "open": f"wait for its end, or relais posting finish-by {number} WHEN --reason ...",
-        }.get(posting.state, "wait until what is in hand or in doubt of it has ended")
-        raise VerbError(
-            f"posting {number} of theirs is {posting.state}, so nothing was erased: {way_out}"
-        )
+    hindrances = [_hindrance(posting) for posting in await erasure.under_way(db, subject)]
+    if hindrances:
+        raise VerbError("\n".join(hindrances))
     for message in found:
         if message.arrival.state != "settled":
             raise VerbError(
