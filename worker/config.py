@@ -700,7 +700,7 @@ def _signing_key(section: _Section, site_domain: str) -> SigningKey | None:
     if pem is None:
         return None
     # A twentieth of a second of imports that few sites have to pay.
-    from worker.signing import read_key  # noqa: PLC0415
+    from worker.signing import read_key  # noqa: PLC0415 - as said
 
     try:
         return read_key(pem, domain=domain, selector=selector)

@@ -70,7 +70,7 @@ async def until(true: Callable[[], bool]) -> None:
     """Wait until *true* says so."""
     async with asyncio.timeout(20):
         while not true():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # Servers tell tests nothing.
 
 
 async def stored(owner: Owner) -> list[str]:

@@ -178,7 +178,7 @@ async def none_waits(db: Owner) -> None:
     """Wait until every copy may leave."""
     async with asyncio.timeout(10):
         while any(state == "deferred" for _, state in (await providers(db)).values()):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # The database tells spectators nothing.
 
 
 async def test_two_surveyors_at_once(owner: Owner, db: Owner, database_url: str) -> None:
@@ -232,7 +232,7 @@ async def test_a_lost_connection(owner: Owner, db: Owner, database_url: str) -> 
     async with surveying(database_url, server) as signals:
         async with asyncio.timeout(5):
             while not server.asked:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # A list that grows wakes nobody.
         await owner.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where datname = current_database() and pid not in (pg_backend_pid(), $1)",

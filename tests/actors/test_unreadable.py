@@ -134,6 +134,7 @@ async def test_moderators_are_asked_without_what_cannot_be_attached(
     [asked] = (await notices(owner))["moderate"]
     assert "> x" in text_of(asked)
     assert list(asked.iter_attachments()) == []
+    assert "n\u2019a pas pu être joint" in text_of(asked)
 
 
 async def test_who_made_the_worker_end(office: Office, owner: Owner) -> None:
@@ -159,11 +160,12 @@ async def test_no_message_is_to_blame_for_a_child_that_does_not_start(
         await arrivals.store(db, Place("m", "INBOX", 1, 1), letter(), internal_date=None)
     with capture_logs() as told, monkeypatch.context() as broken:
         broken.setattr(sys, "executable", "/nowhere/python")
+        # No group: it outlives the block in which no child can be started.
         mediating = asyncio.create_task(run_mediator(office, signals=signals))
         while not any(event["event"] == "mediator.interrupted" for event in told):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # A log line wakes nobody.
     while (await row(owner))["state"] != "settled":
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # The arrival tells nobody that it is settled.
     signals.stop()
     await mediating
 

@@ -562,12 +562,12 @@ def test_a_footer_names_the_parts_of_its_address() -> None:
     )
 
 
-def test_what_is_too_large_is_not_said_to_be_attached() -> None:
+def test_what_is_not_attached_is_not_said_to_be() -> None:
     """Nothing is promised that the letter does not have."""
     large = replace(ABOUT, is_attached=False)
     for letter in (letters.expired(large), letters.refused(large, reason="")):
         assert "joint : rien" not in letter.text.replace("\u00a0", " ")
-        assert "trop lourd" in letter.text
+        assert "pas pu être joint" in letter.text
 
 
 def test_the_age_of_the_member_file_is_told() -> None:

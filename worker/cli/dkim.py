@@ -62,7 +62,7 @@ def new(
             raise VerbError(f"{selector!r} must be of a-z, 0-9 and -", code=USAGE)
         domain = find_config(config_file).site.domain
         # The configuration does without it where no key is set.
-        from worker.signing import make_key, read_key  # noqa: PLC0415
+        from worker.signing import make_key, read_key  # noqa: PLC0415 - as said
 
         pem = make_key()
         key = read_key(pem, domain=domain, selector=selector)

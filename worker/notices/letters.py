@@ -195,7 +195,7 @@ def forwarded(about: About, *, role: str, can_be_answered: bool) -> Letter:
         say("For you: mail to %(role)s") % {"role": role},
         say("A message of %(author)s has arrived for %(role)s: you are the person behind it.")
         % {"author": about.author, "role": role},
-        say("The message is attached.") if about.is_attached else _too_large(about),
+        say("The message is attached.") if about.is_attached else _not_attached(about),
         say("Your answer to this mail goes to its author.") if can_be_answered else "",
     )
 
@@ -307,15 +307,15 @@ def _people_of_file(about: About, count: int) -> str:
 
 
 def _beginning(about: About, beginning: str) -> str:
-    where = about.say("The message is attached.") if about.is_attached else _too_large(about)
+    where = about.say("The message is attached.") if about.is_attached else _not_attached(about)
     return where + " " + about.say("It begins:") + "\n\n" + beginning
 
 
 def _attached(about: About) -> str:
     if about.is_attached:
         return about.say("Your message is attached: nothing is lost.")
-    return about.say("Your message is too large to be attached; we keep it for 30 days.")
+    return about.say("Your message could not be attached; it lies in the lists' mailbox.")
 
 
-def _too_large(about: About) -> str:
-    return about.say("The message is too large to be attached; it lies in the lists' mailbox.")
+def _not_attached(about: About) -> str:
+    return about.say("The message could not be attached; it lies in the lists' mailbox.")

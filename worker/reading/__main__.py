@@ -79,7 +79,7 @@ def _serve(head: RequestHead, requests: IO[bytes], answers: IO[bytes]) -> bool:
 def _described(error: Exception) -> str:
     """Return what went wrong, and where; never what was read."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119
+    return f"{type(error).__name__} at {os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119 - pathlib costs time at each start
 
 
 def _write(answers: IO[bytes], pieces: list[bytes]) -> None:
