@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.accidents import accidents
-from worker.mail import address, dsn, envelope, header, parts, trace
+from worker.mail import address, envelope, header, parts, returns, trace
 from worker.mail.authentication import authenticate
 from worker.mail.authentication_results import read_authentication_results
 from worker.mail.dkim_signature import is_key_in_use, signatures_of_author
@@ -73,7 +73,7 @@ def _read_contents(raw: bytes) -> None:
         assert 0 <= part.header_at <= part.body_at <= part.end <= len(raw)
         assert part.depth <= parts.DEPTH_LIMIT
         parts.decoded_text(part).encode()
-    found = dsn.read_return(raw)
+    found = returns.read_return(raw)
     if found:
         assert all(report.final_recipient for report in found.recipients)
 

@@ -14,13 +14,14 @@ from worker.mail.address import display_name, read_author
 from worker.mail.answer import Answer, read_answer
 from worker.mail.authentication import Authentication, Authenticity, authenticate
 from worker.mail.dkim_signature import Signature, signatures_of_author
-from worker.mail.dsn import Return, read_return
+from worker.mail.dsn import Return  # noqa: TC001 - read by worker/reading
 from worker.mail.envelope import envelope_recipients, named_recipients
 from worker.mail.header import read_message
 from worker.mail.leaving import asks_to_leave
 from worker.mail.preparation import fingerprint, message_id
 from worker.mail.received import client_network, own_hops
 from worker.mail.return_address import Purpose, ServiceAddress, read_service_address
+from worker.mail.returns import read_return
 from worker.mail.trace import is_automatic, is_called_spam, is_from_another_list, is_loop
 from worker.mail.written_at import written_at
 

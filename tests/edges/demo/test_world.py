@@ -12,10 +12,10 @@ from worker.demo.catch_all import CatchAll, hosted_mailbox
 from worker.demo.federation import Mailbox
 from worker.demo.world import Happening, World, outside_world
 from worker.inbox.imap import Inbox
-from worker.mail.dsn import read_return
 from worker.mail.envelope import envelope_recipients
 from worker.mail.header import read_message
 from worker.mail.host import HOSTS
+from worker.mail.returns import read_return
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What returns say, also where they are sloppy or forged."""
+"""The fields of a delivery status (RFC 3464), also where they are sloppy."""
 
 from __future__ import annotations
 
@@ -6,205 +6,222 @@ from typing import NamedTuple
 
 import pytest
 
-from worker.mail.dsn import Kind, RecipientReport, read_return
-
-HEAD = (
-    b"Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.example.net\r\n"
-    b"To: return-abc@listes.example.fr\r\n"
-    b"Subject: Undelivered Mail Returned to Sender\r\n"
+from worker.mail.dsn import (
+    DIAGNOSTIC_LIMIT,
+    RECIPIENTS_LIMIT,
+    Kind,
+    RecipientReport,
+    Return,
+    address_of,
+    field_groups,
+    first_value,
+    kind_of,
+    most_telling,
+    read_status,
 )
-REPORT = b"Content-Type: multipart/report; report-type=%s; boundary=b\r\n\r\n"
-RETURNED = (
-    b"--b\r\nContent-Type: message/rfc822\r\n\r\n"
-    b"X-Relais-Ref: tok1\r\nMessage-ID: <m@example.fr>\r\n"
-    b"Subject: AG\r\n\r\ntext\r\n--b--\r\n"
-)
-STATUS = b"--b\r\nContent-Type: message/delivery-status\r\n\r\n"
 
-
-def _dsn(fields: bytes, head: bytes = HEAD) -> bytes:
-    return (
-        head
-        + REPORT % b"delivery-status"
-        + b"--b\r\n\r\nSorry.\r\n"
-        + STATUS
-        + fields
-        + b"\r\n"
-        + RETURNED
-    )
-
-
-FAILED = RecipientReport("a@x.fr", "", "failed", "5.1.1", "550 5.1.1 unknown")
-GROUP = (
-    b"Final-Recipient: rfc822; a@x.fr\r\nAction: failed\r\nStatus: 5.1.1\r\n"
-    b"Diagnostic-Code: smtp; 550 5.1.1\r\n unknown\r\n"
-)
+OF_MESSAGE = b"Reporting-MTA: dns; mx.x.fr\r\nOriginal-Envelope-Id: QQ1\r\n\r\n"
 
 
 class Case(NamedTuple):
-    """A return, what it is about, and whom."""
+    """Fields, and what they say: recipient, original recipient, action, status, diagnostic."""
 
-    raw: bytes
-    kind: Kind
-    recipients: tuple[RecipientReport, ...]
+    fields: bytes
+    reports: tuple[tuple[str, str, str, str, str], ...]
 
 
 CASES = {
-    "as it should be": Case(
-        _dsn(b"Reporting-MTA: dns; mx\r\n\r\n" + GROUP), Kind.REPORT, (FAILED,)
+    "nothing": Case(b"", ()),
+    "of the message only": Case(OF_MESSAGE, ()),
+    "Postfix": Case(
+        OF_MESSAGE + b"Final-Recipient: rfc822; a@x.fr\r\nOriginal-Recipient: rfc822;b@x.fr\r\n"
+        b"Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.x.fr\r\n"
+        b"Diagnostic-Code: smtp; 550 5.1.1 <a@x.fr>: Recipient address\r\n"
+        b" rejected: User unknown\r\n",
+        (
+            (
+                *("a@x.fr", "b@x.fr", "failed", "5.1.1"),
+                "550 5.1.1 <a@x.fr>: Recipient address rejected: User unknown",
+            ),
+        ),
     ),
-    "original recipient": Case(
-        _dsn(b"Original-Recipient: rfc822;<b@x.fr>\r\n" + GROUP),
-        Kind.REPORT,
-        (RecipientReport("a@x.fr", "b@x.fr", "failed", "5.1.1", "550 5.1.1 unknown"),),
+    "line ends of UNIX": Case(
+        b"Final-Recipient: rfc822; a@x.fr\nAction: failed\nStatus: 4.2.2\n",
+        (("a@x.fr", "", "failed", "4.2.2", ""),),
     ),
-    "original recipient only": Case(
-        _dsn(b"Original-Recipient: rfc822;b@x.fr\r\nAction: failed\r\n"),
-        Kind.REPORT,
-        (RecipientReport("b@x.fr", "b@x.fr"),),
+    "a name in UTF-8 (RFC 6533)": Case(
+        "Final-Recipient: utf-8; zoé@x.fr\r\nAction: failed\r\nStatus: 5.1.1\r\n".encode(),
+        (("zoé@x.fr", "", "failed", "5.1.1", ""),),
     ),
-    "two recipients": Case(
-        _dsn(GROUP + b"\r\nFinal-Recipient: rfc822; b@x.fr\r\nAction: delayed\r\n"),
-        Kind.REPORT,
-        (FAILED, RecipientReport("b@x.fr", "", "delayed")),
+    "an action that is none": Case(
+        b"Final-Recipient: rfc822; a@x.fr\r\nAction: exploded\r\n",
+        (("a@x.fr", "", "failed", "", ""),),
     ),
-    "two in one group": Case(
-        _dsn(GROUP + b"Final-Recipient: rfc822; b@x.fr\r\nAction: failed\r\n"),
-        Kind.REPORT,
-        (FAILED, RecipientReport("b@x.fr")),
+    "an action with a comment": Case(
+        b"Final-Recipient: rfc822; a@x.fr\r\nAction: delayed (will retry)\r\n",
+        (("a@x.fr", "", "delayed", "", ""),),
     ),
-    "torn apart": Case(
-        _dsn(GROUP.replace(b"\r\nAction", b"\r\n\r\nAction")), Kind.REPORT, (FAILED,)
+    "no recipient": Case(b"Action: failed\r\nStatus: 5.1.1\r\n", ()),
+    "an empty recipient": Case(b"Final-Recipient: rfc822;\r\nAction: failed\r\n", ()),
+    "Exchange, inside": Case(
+        b"Final-Recipient: rfc822; jean@ims-daemon\r\nOriginal-Recipient: rfc822;a@x.fr\r\n",
+        (("a@x.fr", "a@x.fr", "failed", "", ""),),
     ),
-    "no group for the message": Case(
-        _dsn(b"Reporting-MTA: dns; mx\r\n" + GROUP), Kind.REPORT, (FAILED,)
+    "only who it really was": Case(
+        b"Final-Recipient: rfc822;\r\nX-Actual-Recipient: rfc822; a@x.fr\r\n",
+        (("a@x.fr", "", "failed", "", ""),),
     ),
-    "case and white space": Case(
-        _dsn(b"FINAL-RECIPIENT:RFC822;A@x.fr  \r\naction : FAILED (x)\r\nstatus:  5.1.1 x\r\n"),
-        Kind.REPORT,
-        (RecipientReport("A@x.fr", "", "failed", "5.1.1"),),
+    "a code within the words goes first": Case(
+        b"Final-Recipient: rfc822; a@x.fr\r\nStatus: 4.4.7\r\nAction: failed\r\n"
+        b"Diagnostic-Code: smtp; 452 4.2.2 over quota\r\n",
+        (("a@x.fr", "", "failed", "4.2.2", "452 4.2.2 over quota"),),
     ),
-    "no type": Case(
-        _dsn(b"Final-Recipient: <a@x.fr>\r\nAction: failed\r\n"),
-        Kind.REPORT,
-        (RecipientReport("a@x.fr"),),
+    "words in another encoding": Case(
+        "Final-Recipient: rfc822; a@x.fr\r\nDiagnostic-Code: smtp; 550 boîte pleine\r\n".encode(),
+        (("a@x.fr", "", "failed", "5.0.0", "550 boîte pleine"),),
     ),
-    "status in the diagnostic": Case(
-        _dsn(GROUP.replace(b"Status: 5.1.1\r\n", b"")), Kind.REPORT, (FAILED,)
+    "words without their type": Case(
+        b"Final-Recipient: rfc822; a@x.fr\r\nDiagnostic-Code: 550 no; try b@y.fr\r\n",
+        (("a@x.fr", "", "failed", "5.0.0", "550 no; try b@y.fr"),),
     ),
-    "rubbish between": Case(
-        _dsn(b"Hello you\r\n \r\n" + GROUP + b"%%%\r\n"), Kind.REPORT, (FAILED,)
-    ),
-    "as text": Case(
-        _dsn(GROUP).replace(b"message/delivery-status", b"text/plain"),
-        Kind.REPORT,
-        (FAILED,),
-    ),
-    "first boundary lost": Case(
-        _dsn(GROUP).replace(STATUS, b"Content-Type: message/delivery-status\r\n\r\n"),
-        Kind.REPORT,
-        (FAILED,),
-    ),
-    "delayed": Case(
-        _dsn(b"Final-Recipient: rfc822; a@x.fr\r\nAction: delayed\r\nStatus: 4.4.1\r\n"),
-        Kind.DELAYED,
-        (RecipientReport("a@x.fr", "", "delayed", "4.4.1"),),
-    ),
-    "delivered": Case(
-        _dsn(b"Final-Recipient: rfc822; a@x.fr\r\nAction: relayed\r\nStatus: 2.0.0\r\n"),
-        Kind.DELIVERED,
-        (RecipientReport("a@x.fr", "", "relayed", "2.0.0"),),
-    ),
-    "complaint": Case(
-        HEAD
-        + REPORT % b"feedback-report"
-        + b"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\n"
-        b"Original-Rcpt-To: <a@x.fr>\r\n\r\n" + RETURNED,
-        Kind.COMPLAINT,
-        (RecipientReport("a@x.fr", action=""),),
-    ),
-    "authentication failure": Case(
-        HEAD + REPORT % b"feedback-report" + b"--b\r\nContent-Type: message/feedback-report\r\n\r\n"
-        b"Feedback-Type: auth-failure\r\nOriginal-Rcpt-To: a@x.fr\r\n\r\n" + RETURNED,
-        Kind.COMPLAINT,
-        (),
-    ),
-    "exim": Case(
-        HEAD + b"X-Failed-Recipients: a@x.fr\r\n\r\nThis message was created automatically."
-        b"\r\nIt could not be delivered.\r\n\r\n  a@x.fr\r\n    550 5.1.1 unknown\r\n\r\n"
-        b"------ This is a copy of the message. ------\r\n\r\n"
-        b"X-Relais-Ref: tok1\r\nMessage-ID: <m@example.fr>\r\n\r\nto z@x.fr\r\n",
-        Kind.REPORT,
-        (FAILED,),
-    ),
-    "qmail": Case(
-        HEAD + b"\r\nHi. I wasn't able to deliver your message.\r\n\r\n<a@x.fr>:\r\n"
-        b"550 5.1.1 unknown\r\n\r\n--- Below this line is a copy of the message.\r\n\r\n"
-        b"X-Relais-Ref: tok1\r\nMessage-ID: <m@example.fr>\r\nTo: z@x.fr\r\n\r\ntext\r\n",
-        Kind.REPORT,
-        (FAILED,),
+    "an address like an encoded word": Case(
+        b"Final-Recipient: rfc822; =?x?q?a?=@x.fr\r\n",
+        (("=?x?q?a?=@x.fr", "", "failed", "", ""),),
     ),
 }
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_read_return(case: Case) -> None:
-    """Who was not reached and why, and which of our copies came back."""
-    found = read_return(case.raw)
-
-    assert found is not None
-    assert found.kind is case.kind
-    assert found.recipients == case.recipients
-    assert found.references == ("tok1",)
-    assert found.message_id == "<m@example.fr>"
-
-
-def test_what_it_says_of_the_message() -> None:
-    """The envelope identifier that we gave comes back (RFC 3461, section 4.4)."""
-    found = read_return(
-        _dsn(b"Reporting-MTA: dns; mx\r\nOriginal-Envelope-Id: QQ1\r\n\r\n" + GROUP)
+def test_read_status(case: Case) -> None:
+    """What each field says of each recipient; reasons are read elsewhere."""
+    assert read_status([case.fields]).recipients == tuple(
+        RecipientReport(*report) for report in case.reports
     )
 
-    assert found is not None
-    assert (found.original_envelope_id, found.reporting_mta) == ("QQ1", "mx")
+
+def test_the_fields_of_the_message() -> None:
+    """Our envelope identifier comes back, and who reports."""
+    status = read_status([b"X: y\r\n\r\n", OF_MESSAGE])
+
+    assert (status.original_envelope_id, status.reporting_mta) == ("QQ1", "mx.x.fr")
 
 
-def test_only_the_copy_itself_refers_to_us() -> None:
-    """A message within the returned one may be another copy of ours."""
-    inner = RETURNED.replace(b"text\r\n", b"\r\nX-Relais-Ref: tok2\r\n")
-    found = read_return(_dsn(GROUP).replace(RETURNED, inner))
+def test_limits() -> None:
+    """Nobody makes us keep more than we would write ourselves."""
+    group = b"Final-Recipient: rfc822; a%d@x.fr\r\nDiagnostic-Code: smtp; %s\r\n\r\n"
+    block = b"".join(group % (number, b"long " * 1000) for number in range(RECIPIENTS_LIMIT + 9))
+    recipients = read_status([block[: 512 * 1024], *[block[: 512 * 1024]] * 3]).recipients
 
-    assert found is not None
-    assert found.references == ("tok1",)
+    assert 0 < len(recipients) <= RECIPIENTS_LIMIT
+    assert all(len(report.diagnostic) <= DIAGNOSTIC_LIMIT for report in recipients)
 
 
-PERSON = b"Return-Path: <jean@x.fr>\r\nFrom: Jean <jean@x.fr>\r\nSubject: %s\r\n"
-NO_RETURNS = {
-    "empty": b"",
-    "a person": PERSON % b"Bonjour" + b"\r\nBonjour\r\n",
-    "a person about a bounce": PERSON % b"Undelivered Mail"
-    + b"\r\n<a@x.fr>: 550 5.1.1 user unknown\r\n",
-    "a person quotes a report": PERSON % b"Fwd: failure notice" + b"\r\n> " + GROUP,
-    "a person pastes a report": PERSON % b"failure" + b"\r\n" + GROUP,
-    "a person forwards a report": PERSON
-    % b"Fwd: failure"
-    + b"Content-Type: multipart/mixed; boundary=f\r\n\r\n--f\r\n"
-    b"Content-Type: message/rfc822\r\n\r\n" + _dsn(GROUP) + b"\r\n--f--\r\n",
-    "a person attaches the fields": PERSON % b"failure"
-    + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
-    + STATUS
-    + GROUP
-    + b"--b--\r\n",
-    "vacation": b"Return-Path: <>\r\nFrom: jean@x.fr\r\nAuto-Submitted: auto-replied\r\n"
-    b"Subject: Absence du bureau\r\n\r\nDe retour lundi. Urgences: marie@x.fr\r\n",
-    "receipt": b"Return-Path: <>\r\nFrom: jean@x.fr\r\nSubject: Read: AG\r\n"
-    + REPORT % b"disposition-notification"
-    + b"--b\r\nContent-Type: message/disposition-notification\r\n\r\n"
-    b"Final-Recipient: rfc822;jean@x.fr\r\nDisposition: manual-action; displayed\r\n--b--",
+ADDRESSES = {
+    "as it should be": ("rfc822; a@x.fr", "a@x.fr"),
+    "no space": ("rfc822;a@x.fr", "a@x.fr"),
+    "brackets": ("rfc822; <a@x.fr>", "a@x.fr"),
+    "no type": ("a@x.fr", "a@x.fr"),
+    "case stays": ("RFC822; Marie.Dupont@X.fr", "Marie.Dupont@X.fr"),
+    "a name": ('rfc822; "Marie" <a@x.fr>', "a@x.fr"),
+    "a route": ("rfc822; @relay.fr,@b.fr:a@x.fr", "a@x.fr"),
+    "a dot at the end": ("rfc822; a@x.fr.", "a@x.fr"),
+    "quotes": ("rfc822; 'a@x.fr'", "a@x.fr"),
+    "a comment": ("rfc822; a@x.fr (Marie)", "a@x.fr"),
+    "system and host": ("rfc822; a+b=c@x.fr", "a+b=c@x.fr"),
+    "a host's number": ("rfc822; a@[192.0.2.1]", "a@[192.0.2.1]"),
+    "of an inside system": ("rfc822; jean@ims-daemon", "jean@ims-daemon"),
+    "X.400": ("x-local; /C=FR/S=Dupont/", ""),
+    "a name only": ("rfc822; jean", ""),
+    "nothing behind": ("rfc822;", ""),
+    "nothing": ("", ""),
+    "an at sign": ("rfc822; @", ""),
 }
 
 
-@pytest.mark.parametrize("raw", NO_RETURNS.values(), ids=NO_RETURNS)
-def test_no_return(raw: bytes) -> None:
-    """What people write, and what answers for them, is none."""
-    assert read_return(raw) is None
+@pytest.mark.parametrize(("value", "address"), ADDRESSES.values(), ids=ADDRESSES)
+def test_address_of(value: str, address: str) -> None:
+    """The address in a field "type; address", without what surrounds it."""
+    assert address_of(value) == address
+
+
+TELLING = {
+    "both agree": ("smtp; 550 5.1.1 unknown", "5.1.1", "5.1.1"),
+    "no words": ("", "5.1.1", "5.1.1"),
+    "no status": ("smtp; 550 5.1.1 unknown", "", "5.1.1"),
+    "words without a code": ("smtp; unknown", "5.1.1", "5.1.1"),
+    "given up": ("smtp; 452 4.2.2 over quota", "4.4.7", "4.2.2"),
+    "for anything": ("smtp; 550 5.7.26 unauthenticated", "5.0.0", "5.7.26"),
+    "a bare reply code says less": ("smtp; 550 unknown", "5.1.1", "5.1.1"),
+    "a bare reply code alone": ("smtp; 421 later", "", "4.0.0"),
+    "the server's own 5.0.0 says less": ("smtp; 550 5.0.0 no", "5.1.1", "5.1.1"),
+    "neither": ("", "", ""),
+}
+
+
+@pytest.mark.parametrize(("diagnostic", "status", "telling"), TELLING.values(), ids=TELLING)
+def test_most_telling(diagnostic: str, status: str, telling: str) -> None:
+    """The code of the server's own reply, unless it is the emptier of the two."""
+    assert most_telling(diagnostic, status) == telling
+
+
+KINDS = {
+    "failed": (("failed",), Kind.REPORT),
+    "delayed": (("delayed",), Kind.DELAYED),
+    "failed and delayed": (("delayed", "failed"), Kind.REPORT),
+    "delayed and delivered": (("delayed", "delivered"), Kind.DELAYED),
+    "failed and delivered": (("failed", "delivered"), Kind.REPORT),
+    "delivered": (("delivered",), Kind.DELIVERED),
+    "relayed and expanded": (("relayed", "expanded"), Kind.DELIVERED),
+}
+
+
+@pytest.mark.parametrize(("actions", "kind"), KINDS.values(), ids=KINDS)
+def test_kind_of(actions: tuple[str, ...], kind: Kind) -> None:
+    """One who failed is what the report is about."""
+    assert kind_of(tuple(RecipientReport("a@x.fr", action=action) for action in actions)) is kind
+
+
+COMPLAINTS = {
+    "abuse": ("abuse", True),
+    "fraud": ("fraud", True),
+    "opt-out": ("opt-out", True),
+    "virus": ("virus", True),
+    "other": ("other", True),
+    "no type": ("", True),
+    "not spam": ("not-spam", False),
+    "authentication": ("auth-failure", False),
+    "DKIM": ("dkim", False),
+}
+
+
+@pytest.mark.parametrize(("feedback_type", "complains"), COMPLAINTS.values(), ids=COMPLAINTS)
+def test_complains(feedback_type: str, complains: bool) -> None:  # noqa: FBT001
+    """Whoever takes it out of the junk folder, or reports a forger, wants our mail."""
+    assert Return(Kind.COMPLAINT, feedback_type=feedback_type).complains is complains
+    assert not Return(Kind.REPORT, feedback_type=feedback_type).complains
+
+
+GROUPS = {
+    "nothing": (b"", []),
+    "empty lines": (b"\r\n\r\n\n", []),
+    "one": (b"A: b\r\nC: d\r\n", [["a", "c"]]),
+    "two": (b"A: b\r\n\r\nC: d\r\n", [["a"], ["c"]]),
+    "folded": (b"A: b\r\n c\r\nD: e\r\n", [["a", "d"]]),
+    "rubbish before": (b"hello you\r\nA: b\r\n", [["a"]]),
+    "rubbish between": (b"A: b\r\n%%%\r\nC: d\r\n", [["a"], ["c"]]),
+    "many empty lines": (b"\r\n\r\nA: b\r\n\r\n\r\n\r\nC: d\r\n\r\n", [["a"], ["c"]]),
+}
+
+
+@pytest.mark.parametrize(("block", "names"), GROUPS.values(), ids=GROUPS)
+def test_field_groups(block: bytes, names: list[list[str]]) -> None:
+    """Fields between empty lines; what is no field only divides them."""
+    assert [[found.name for found in group] for group in field_groups(block)] == names
+
+
+def test_first_value() -> None:
+    """The first of a name; nothing where there is none."""
+    (group,) = field_groups(b"Status: 5.1.1\r\nstatus: 4.2.2\r\n")
+
+    assert first_value(group, "status") == "5.1.1"
+    assert first_value(group, "action") == ""

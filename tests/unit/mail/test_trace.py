@@ -15,14 +15,17 @@ def _message(*fields: str) -> Message:
 
 
 AUTOMATIC = {
-    "auto-replied": (["Auto-Submitted: auto-replied"], "auto-submitted"),
+    "auto-replied": (["Auto-Submitted: auto-replied"], "auto-replied"),
+    "auto-replied, with comment": (["Auto-Submitted: auto-replied (vacation)"], "auto-replied"),
+    "auto-notified": (["Auto-Submitted: auto-notified"], "auto-submitted"),
     "with parameter": (["Auto-Submitted: auto-generated; x=y"], "auto-submitted"),
     "no": (["Auto-Submitted: no"], None),
     "no, with comment": (["Auto-Submitted: No (by a person)"], None),
     "null return path": (["Return-Path: <>"], "null-return-path"),
     "return path": (["Return-Path: <jean@example.fr>"], None),
     "bulk": (["Precedence: bulk"], "precedence"),
-    "auto_reply": (["Precedence: auto_reply"], "precedence"),
+    "auto_reply": (["Precedence: auto_reply"], "autoreply-precedence"),
+    "auto-reply": (["Precedence: auto-reply"], "autoreply-precedence"),
     "junk of a list": (["Precedence: junk", "List-Id: <x.y.z>"], "precedence"),
     "bulk of a list": (["Precedence: bulk", "List-Id: <x.y.z>"], None),
     "list": (["Precedence: list"], None),
@@ -32,7 +35,34 @@ AUTOMATIC = {
     "exchange": (["X-Auto-Response-Suppress: All"], None),
     "receipt": (
         ["Content-Type: multipart/report; report-type=disposition-notification"],
-        "report",
+        "receipt",
+    ),
+    "receipt that is named so": (
+        [
+            "Auto-Submitted: auto-replied",
+            "Content-Type: multipart/report; report-type=disposition-notification",
+        ],
+        "receipt",
+    ),
+    "delivery report": (["Content-Type: multipart/report; report-type=delivery-status"], "report"),
+    "cron": (["X-Cron-Env: <SHELL=/bin/sh>", "Auto-Submitted: auto-generated"], "cron"),
+    "answer without a return path": (
+        ["Return-Path: <>", "In-Reply-To: <x@y.fr>", "From: jean@x.fr"],
+        "null-return-path-answer",
+    ),
+    "answer of a robot": (
+        ["Return-Path: <>", "References: <x@y.fr>", "From: mailer-daemon@x.fr"],
+        "null-return-path",
+    ),
+    "acknowledgement": (
+        ["Subject: [Support #1234] Votre demande", "Auto-Submitted: auto-generated"],
+        "acknowledgement",
+    ),
+    "acknowledgement, in bulk": (["Subject: Ticket 42", "Precedence: bulk"], "acknowledgement"),
+    "a person on a ticket": (["Subject: Ticket 42"], None),
+    "a tracker's list": (
+        ["Subject: Ticket 42", "Auto-Submitted: auto-generated", "List-Id: <x.y.z>"],
+        "auto-submitted",
     ),
     "robot": (["From: Sympa <sympa@example.fr>"], "robot"),
     "outlook": (["Subject: Automatic reply: AG"], "subject"),
@@ -46,6 +76,16 @@ AUTOMATIC = {
     "a person answers": (["Subject: Re: R\u00e9ponse automatique : AG"], None),
     "a person on absences": (["Subject: Absence du tr\u00e9sorier"], None),
     "cars": (["Subject: Auto : covoiturage"], None),
+    "a person on a colleague": (["Subject: Marie is out of the office"], None),
+    "a notice of a person": (["Subject: Avis d'absence - Paul"], None),
+    "a person on automatic mail": (["Subject: Message automatique : comment ça marche"], None),
+    "a person on receipts": (["Subject: Accusé de lecture : merci de ne plus en demander"], None),
+    "a person on August": (["Subject: Out of office - who covers August?"], None),
+    "notes, in French": (["Subject: Pierre CHEVAL est absent(e)."], "subject"),
+    "a receipt in words, answering": (
+        ["Subject: Accusé de lecture : AG", "In-Reply-To: <x@y.fr>"],
+        "subject",
+    ),
     "auto, answering": (["Subject: Auto: AG", "In-Reply-To: <x@y.fr>"], "subject"),
     "a person": (["From: jean@example.fr", "Subject: AG"], None),
 }
@@ -55,6 +95,30 @@ AUTOMATIC = {
 def test_is_automatic(fields: list[str], rule: str | None) -> None:
     """Programs give themselves away; people who write about them do not."""
     assert trace.is_automatic(_message(*fields)) == rule
+
+
+CHALLENGES = {
+    "boxbe": (
+        (
+            "From: Boxbe <noreply@boxbe.com>\r\nSubject: Message in guest queue\r\n\r\n"
+            "Your message is waiting. Click here to be added to the guest list."
+        ),
+        "challenge",
+    ),
+    "a person about waiting": (
+        (
+            "From: jean@x.fr\r\nSubject: Inscription\r\n\r\n"
+            "Votre message est en attente : cliquez pour le confirmer."
+        ),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("raw", "rule"), CHALLENGES.values(), ids=CHALLENGES)
+def test_challenges_of_known_services(raw: str, rule: str | None) -> None:
+    """People write of waiting and confirming, too: a service has to be named."""
+    assert trace.is_automatic(read_message(raw.encode())) == rule
 
 
 CALENDAR = "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n"
