@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.servers.postgres import PostgresCluster
-from worker.mail.dsn import read_return
+from worker.mail.returns import read_return
 from worker.policy.feedback import Action, Verdict, action_of_code, read_verdict
 from worker.store import rules
 from worker.store.database import connect
