@@ -158,8 +158,10 @@ class Desk:
             reference, self._unsubscription(claim, frozen), claim.address, claim.fields or ()
         )
         body = frozen.template.copy(personal)
-        return_address = f"return-{reference.decode()}@{self._domain}"
-        return Copy(claim, Envelope(return_address, claim.address, len(body)), body)
+        token = reference.decode()
+        return_address = f"return-{token}@{self._domain}"
+        envelope = Envelope(return_address, claim.address, len(body), envelope_id=token)
+        return Copy(claim, envelope, body)
 
     def _unsubscription(self, claim: Claim, frozen: _Frozen) -> bytes:
         posting, person_id, person = frozen.posting, claim.person_id, claim.person

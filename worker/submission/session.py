@@ -7,6 +7,9 @@
 
 Where the host offers PIPELINING, the dot of one copy and the envelope of the
 next leave in one write (RFC 2920, section 3.1): one round trip a copy.
+
+Where it offers DSN, reports are asked for (RFC 3461). A host that offers it and
+then refuses its parameters gets the same envelope without them.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from worker.errors import ProviderSilent
 from worker.mail.reply import Reply, Stage
+from worker.mail.report_request import mail_parameters, rcpt_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,6 +31,9 @@ _QUIT_SECONDS = 2.0
 _START_MAIL_INPUT = 354
 _FINAL_REPLIES = (2, 4, 5)
 _OPENING = (Stage.MAIL, Stage.RCPT, Stage.DATA)
+# RFC 5321, sections 4.2.4 and 4.1.1.11: what a host says to a parameter it does
+# not know, or does not like.
+_PARAMETERS_REFUSED = (501, 504, 555)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Envelope:
     return_address: str
     recipient: str
     size_bytes: int
+    envelope_id: str = ""  # What a report names the copy by; "" asks for none.
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ class Session:
         self._wire = wire
         self._extensions = extensions
         self._patience = patience
+        self._asks_for_reports = "dsn" in extensions
         self._announced: Envelope | None = None  # Pipelined behind the last dot.
 
     @property
@@ -113,16 +122,26 @@ class Session:
 
     async def _open_transaction(self, envelope: Envelope) -> Reply | None:
         """Get as far as the 354; return the first reply that is not what we need."""
+        refusal = await self._begin_transaction(envelope)
+        if not (self._asks_for_report_of(envelope) and _is_about_parameters(refusal)):
+            return refusal
+        self._asks_for_reports = False
+        refusal = await self._begin_transaction(envelope)
+        # Refused without them as well: they were not the reason.
+        self._asks_for_reports = _is_about_parameters(refusal)
+        return refusal
+
+    async def _begin_transaction(self, envelope: Envelope) -> Reply | None:
         if self._announced is not None and self._announced != envelope:
             raise ValueError("the envelope that was pipelined must be submitted next")
-        commands = self._commands(envelope)
+        commands = self._commands(envelope) if self._announced is None else ()
         pipelined = "pipelining" in self._extensions
-        if pipelined and self._announced is None:
+        if pipelined and commands:
             self._wire.write(b"".join(commands))
         self._announced = None
-        for stage, command in zip(_OPENING, commands, strict=True):
+        for nth, stage in enumerate(_OPENING):
             if not pipelined:
-                self._wire.write(command)
+                self._wire.write(commands[nth])
             reply = await self._wire.reply(stage, within=self._patience.command)
             if reply.code == _START_MAIL_INPUT and stage is Stage.DATA:
                 return None
@@ -168,11 +187,18 @@ class Session:
         parameters = f" SIZE={envelope.size_bytes}" if "size" in self._extensions else ""
         if "8bitmime" in self._extensions:
             parameters += " BODY=8BITMIME"
+        of_recipient = ""
+        if self._asks_for_report_of(envelope):
+            parameters += mail_parameters(envelope.envelope_id)
+            of_recipient = rcpt_parameters(envelope.recipient)
         return (
             f"MAIL FROM:<{envelope.return_address}>{parameters}\r\n".encode("ascii"),
-            f"RCPT TO:<{envelope.recipient}>\r\n".encode("ascii"),
+            f"RCPT TO:<{envelope.recipient}>{of_recipient}\r\n".encode("ascii"),
             b"DATA\r\n",
         )
+
+    def _asks_for_report_of(self, envelope: Envelope) -> bool:
+        return self._asks_for_reports and bool(envelope.envelope_id)
 
     async def quit(self) -> None:
         """End the session politely, but not for long. Never raises."""
@@ -181,6 +207,14 @@ class Session:
             # Whatever it answers, or does not: every copy has its reply already.
             await self._wire.farewell(within=_QUIT_SECONDS)
         self._wire.abort("ended")
+
+
+def _is_about_parameters(refusal: Reply | None) -> bool:
+    return (
+        refusal is not None
+        and refusal.stage is not Stage.DATA
+        and refusal.code in _PARAMETERS_REFUSED
+    )
 
 
 def _unread(refused_at: Stage) -> tuple[Stage, ...]:

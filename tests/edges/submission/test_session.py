@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -220,6 +221,101 @@ async def test_a_farewell_that_is_not_answered(server: SmtpServer) -> None:
     await session.quit()
 
     assert session.is_open is False
+
+
+def asked(name: str = "a") -> Envelope:
+    """An envelope that asks for reports."""
+    return replace(envelope(name), envelope_id=f"token-of-{name}")
+
+
+async def submitted(session: Session, ledger: Ledger, names: str) -> list[int]:
+    """Submit a copy to each of *names*, which ask for reports; return the codes."""
+    codes = []
+    for name, following in zip(names, [*names[1:], None], strict=True):
+        reply = await session.submit(
+            asked(name), BODY, mark=ledger.mark, following=asked(following) if following else None
+        )
+        codes.append(reply.code if reply else 0)
+    return codes
+
+
+async def test_reports_are_asked_for(server: SmtpServer) -> None:
+    """RFC 3461: only failures and delays, only the header back, and by our own token."""
+    session, ledger = await opened(server), Ledger()
+
+    assert await submitted(session, ledger, "ab") == [250, 250]
+    await session.quit()
+
+    assert [message.parameters for message in server.accepted] == [
+        (
+            f"SIZE={len(BODY)} BODY=8BITMIME RET=HDRS ENVID=token-of-{name}",
+            f"NOTIFY=FAILURE,DELAY ORCPT=rfc822;{name}@b.test",
+        )
+        for name in "ab"
+    ]
+
+
+async def test_a_host_without_dsn_is_asked_for_nothing(server: SmtpServer) -> None:
+    """What it has not offered it need not know."""
+    server.extensions = ("8BITMIME",)
+    session, ledger = await opened(server), Ledger()
+
+    assert await submitted(session, ledger, "a") == [250]
+    assert server.accepted[0].parameters == (f"SIZE={len(BODY)} BODY=8BITMIME", "")
+
+
+PARAMETERS_REFUSED = {
+    "MAIL 501": (At.MAIL, "501 5.5.4 Bad parameter"),
+    "MAIL 504": (At.MAIL, "504 5.5.4 Not implemented"),
+    "MAIL 555": (At.MAIL, "555 5.5.4 Unsupported option: RET"),
+    "RCPT 501": (At.RCPT, "501 5.5.4 Bad ORCPT"),
+    "RCPT 504": (At.RCPT, "504 5.5.4 Not implemented"),
+    "RCPT 555": (At.RCPT, "555 5.5.4 Unsupported option: NOTIFY"),
+}
+
+
+@pytest.mark.parametrize(("at", "refusal"), PARAMETERS_REFUSED.values(), ids=PARAMETERS_REFUSED)
+async def test_a_host_that_offers_dsn_and_refuses_it(
+    server: SmtpServer, at: At, refusal: str
+) -> None:
+    """No copy is lost and none marked twice; it is asked once, and not again on the connection."""
+    server.fail(at, refusal, argument="RET=|NOTIFY=")
+    session, ledger = await opened(server), Ledger()
+
+    assert await submitted(session, ledger, "abc") == [250, 250, 250]
+    await session.quit()
+
+    assert [message.recipient for message in server.accepted] == [f"{n}@b.test" for n in "abc"]
+    assert {message.parameters[1] for message in server.accepted} == {""}
+    assert len({message.connection for message in server.accepted}) == 1
+    assert ledger.marks == 3
+    assert server.visits[At.RSET] == 1
+
+
+async def test_a_refusal_that_was_not_about_the_parameters(server: SmtpServer) -> None:
+    """501 to an address stays a refusal of that copy; the others go on asking for reports."""
+    server.fail(At.RCPT, "501 5.1.3 Bad recipient address syntax", recipient="b@")
+    session, ledger = await opened(server), Ledger()
+
+    assert await submitted(session, ledger, "abc") == [250, 501, 250]
+    await session.quit()
+
+    assert [message.recipient for message in server.accepted] == ["a@b.test", "c@b.test"]
+    assert all("NOTIFY=" in message.parameters[1] for message in server.accepted)
+    assert ledger.marks == 2
+
+
+async def test_a_host_that_hangs_up_over_the_parameters(server: SmtpServer) -> None:
+    """The copy was never submitted: no refusal that would count against it, and no doubt."""
+    server.fail(At.RCPT, "555 5.5.4 Unsupported option", argument="NOTIFY=")
+    server.fail(At.RSET, Act.DROP)
+    session, ledger = await opened(server), Ledger()
+
+    with pytest.raises(ProviderSilent) as silence:
+        await session.submit(asked(), BODY, mark=ledger.mark)
+
+    assert silence.value.in_doubt is False
+    assert ledger.marks == 0
 
 
 class Welcome(NamedTuple):
