@@ -50,8 +50,7 @@ class Reply:
         """What the reply says about the copy."""
         if self.stage is Stage.DOT and self.is_completion:
             return Disposition.HANDED_OVER
-        if self.stage is Stage.MAIL and self.code == _EXCEEDED_STORAGE:
-            # RFC 1870, section 6.1: this message is too big. Another is not.
+        if self.is_about_size:
             return Disposition.REFUSED
         if self.stage not in (Stage.RCPT, Stage.DATA, Stage.DOT):
             return Disposition.ACCOUNT_TROUBLE
@@ -60,6 +59,11 @@ class Reply:
         # 4yz, and anything a broken server invents: trying again is the answer
         # that loses no mail.
         return Disposition.DEFERRED
+
+    @property
+    def is_about_size(self) -> bool:
+        """Whether this message is too big, and another is not (RFC 1870, section 6.1)."""
+        return self.stage is Stage.MAIL and self.code == _EXCEEDED_STORAGE
 
     @property
     def is_permanent(self) -> bool:

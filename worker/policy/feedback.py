@@ -3,7 +3,7 @@
 The text is read before the code: French providers say "try later" with 550, a
 full mailbox comes with 5.1.1, and a block of our host's address with either.
 Rules are data (relais.provider_rule); a verdict is what one of them, or else the
-code, makes of a text; a reaction is what we do about it.
+reader's reason, or else the code, makes of a text; a reaction is what we do about it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.mail.dsn import status_in
+from worker.mail.diagnosis import status_in
+from worker.mail.reason import Reason
+from worker.policy.provider import OTHER
 from worker.policy.provider_state import (
     SLOWEST,
     ProviderState,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 RETURNS_AT_MOST = 3
+# In place of a rule: many copies of one posting came back with the same words.
+BURST = "burst"
 SET_BY = "feedback"
 
 _TEXT_LIMIT = 2000
@@ -36,7 +40,10 @@ _SHORTEST_RETURN = timedelta(minutes=15)
 _PAUSE_WITHOUT_LIMIT = timedelta(minutes=15)
 _AUTHENTICATION_PAUSE = timedelta(hours=6)
 POSTING_STOP = timedelta(days=5)
+# An old file looks the same as a posting that is refused: the rest is not given up.
+BURST_STOP = timedelta(days=1)
 _PAUSE = timedelta(hours=1)
+_SLOWER = 0.5  # Where no rule of the provider's says by how much.
 
 # RFC 3463, section 3.2: the sender's address cannot be written, or is none.
 _ABOUT_THE_SENDER = frozenset({"5.1.7", "5.1.8"})
@@ -84,6 +91,32 @@ _RETURNS = frozenset(
     }
 )
 _AGAINST_THE_PERSON = frozenset({Action.HARD, Action.SOFT})
+# What a reason means where no rule knows the words; None: the code decides.
+ACTIONS: dict[Reason, Action | None] = {
+    Reason.UNKNOWN_USER: Action.HARD,
+    Reason.UNKNOWN_DOMAIN: Action.HARD,
+    Reason.NOT_ACCEPTING: Action.HARD,
+    Reason.MOVED: Action.HARD,
+    Reason.DISABLED: Action.HARD,
+    Reason.FULL: Action.SOFT,
+    Reason.RECIPIENT_RATE: Action.SOFT,
+    Reason.FILTERED: Action.SOFT,
+    Reason.EXPIRED: Action.SOFT,
+    Reason.TOO_BIG: Action.TOO_BIG,
+    Reason.CONTENT: Action.CONTENT,
+    Reason.FORM: Action.POLICY,
+    Reason.LOOP: Action.LOOP,
+    Reason.SENDING_IP: Action.IP_BLOCK,
+    Reason.RATE: Action.SLOW,
+    Reason.AUTHENTICATION: Action.AUTH,
+    Reason.SENDER: Action.SENDER,
+    Reason.ACCOUNT_LIMIT: Action.ACCOUNT_LIMIT,
+    Reason.POLICY: Action.POLICY,
+    Reason.RELAYING: Action.POLICY,
+    Reason.NETWORK: Action.SOFT,
+    Reason.SYSTEM: Action.SOFT,
+    Reason.UNKNOWN: None,
+}
 _OF_THE_POSTING = frozenset({Action.CONTENT, Action.SENDER})
 
 
@@ -103,10 +136,11 @@ class Rule:
 class Verdict:
     """What a text means; without a rule its code said so, or nothing did."""
 
-    rule_id: str | None
+    rule_id: str | None  # Or the reader's reason.
     action: Action
     factor: float | None = None
     pause: timedelta | None = None
+    is_by_words: bool = False  # Of the reader, which nobody has confirmed by a rule.
 
     @property
     def hold(self) -> timedelta:
@@ -153,22 +187,32 @@ def normalised(text: str) -> str:
 
 
 def read_verdict(
-    text: str, *, provider: str, rules: Sequence[Rule], status: str | None = None
+    text: str,
+    *,
+    provider: str,
+    rules: Sequence[Rule],
+    status: str | None = None,
+    reason: Reason = Reason.UNKNOWN,
 ) -> Verdict:
-    """Say what *text* means: by the first rule that knows it, else by its code."""
+    """Say what *text* means: by the first rule that knows it, else by *reason*, else its code."""
     said = normalised(text)
     own = [rule for rule in rules if rule.provider == provider]
     for rule in own + [rule for rule in rules if rule.provider is None]:
         if rule.pattern.search(said):
-            return _of_rule(rule, _code(said, status))
-    return Verdict(None, action_of_code(said, status) or Action.SOFT)
+            action = _spared(rule.action, _code(said, status))
+            return Verdict(rule.rule_id, action, rule.factor, rule.pause)
+    known = ACTIONS[reason]
+    if known is None:
+        return Verdict(None, action_of_code(said, status) or Action.SOFT)
+    action = _spared(known, _code(said, status))
+    factor = _SLOWER if action is Action.SLOW else None
+    return Verdict(reason.value, action, factor, is_by_words=True)
 
 
-def _of_rule(rule: Rule, code: str) -> Verdict:
+def _spared(action: Action, code: str) -> Action:
     # DNS trouble at the relay says "host not found", too, with a code of 4yz.
-    spared = code.startswith("4") or code in _ABOUT_THE_SENDER
-    action = Action.SOFT if spared and rule.action is Action.HARD else rule.action
-    return Verdict(rule.rule_id, action, rule.factor, rule.pause)
+    spares = code.startswith("4") or code in _ABOUT_THE_SENDER
+    return Action.SOFT if spares and action is Action.HARD else action
 
 
 def _code(text: str, status: str | None) -> str:
@@ -230,12 +274,26 @@ def react(verdict: Verdict, at: Situation) -> Reaction:
         requeue=goes_back(verdict, returned=at.returned, posting_id=at.posting_id),
         counts=verdict.counts,
     )
+    if _concerns_one_copy(verdict, at):
+        return quiet
     if verdict.action is Action.ACCOUNT_LIMIT:
         return replace(quiet, account_pause=verdict.hold, alert=Alert.ACCOUNT_PAUSED)
     state = _new_state(verdict, at)
     if state is None or any(_is_echo(state, of=earlier) for earlier in at.states):
         return quiet
     return replace(quiet, state=state, alert=_alert(verdict, state))
+
+
+def _concerns_one_copy(verdict: Verdict, at: Situation) -> bool:
+    """Whether what follows stops nobody else's copy.
+
+    A word of the reader may be wrong, and what one server of thousands says is
+    not the others' word. Slowing down costs little.
+    """
+    if verdict.action is Action.SLOW or verdict.rule_id == BURST:
+        return False
+    is_about_account = verdict.action is Action.ACCOUNT_LIMIT
+    return verdict.is_by_words or (at.provider == OTHER and not is_about_account)
 
 
 def _new_state(verdict: Verdict, at: Situation) -> ProviderState | None:

@@ -46,6 +46,7 @@ class ArrivalOutcome(StrEnum):
     FORWARDED = "forwarded"  # To the human behind -owner, postmaster ...
     BOUNCED = "bounced"
     DELAYED = "delayed"
+    ARRIVED = "arrived"  # A report that the copy has reached its mailbox.
     REQUEUED = "requeued"  # Refused for rate or policy: it leaves again later.
     UNMATCHED_REPORT = "unmatched_report"
     QUARANTINED = "quarantined"
@@ -72,6 +73,23 @@ class DeliveryResult(StrEnum):
     EXPIRED = "expired"
 
 
+class Foreign(StrEnum):
+    """Why a report scores nothing against an address."""
+
+    UNKNOWN = "unknown"  # It names nothing that we have submitted.
+    FORGED = "forged"  # It has a token that we never signed.
+    GONE = "gone"  # Our token, but the delivery is purged.
+    MESSAGE_ID = "message_id"  # It knows what everybody on the list knows.
+
+
+class BounceClass(StrEnum):
+    """What a copy that came back says of its address."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    OTHER = "other"  # Nothing: it blames the message, or who sends it.
+
+
 class NoticeKind(StrEnum):
     """What we write to one person."""
 
@@ -83,8 +101,10 @@ class NoticeKind(StrEnum):
     QUERY_FAILS = "query_fails"
     ANSWER_UNCLEAR = "answer_unclear"
     HOW_TO_LEAVE = "how_to_leave"
+    DEAD_ADDRESSES = "dead_addresses"  # To who can mend them, weekly.
     FORWARDED = "forwarded"
     FAREWELL = "farewell"  # To who has left every list on a page.
+    RECHECK = "recheck"  # To an address of which a copy has come back: does it work?
 
 
 class OptOutMethod(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from worker.policy.breaker import opening
 from worker.policy.feedback import (
+    BURST,
     RETURNS_AT_MOST,
     Action,
     Alert,
@@ -224,6 +226,37 @@ def test_what_is_about_the_person_or_the_copy(action: Action) -> None:
     assert react(Verdict("x", action), at()) == Reaction(
         requeue=False, counts=action in (Action.HARD, Action.SOFT)
     )
+
+
+STOPS = [PAUSE, BLOCKED, CONTENT, AUTH, SENDER]
+
+
+@pytest.mark.parametrize("verdict", STOPS)
+def test_what_one_server_of_thousands_says_stops_no_other(verdict: Verdict) -> None:
+    """The copy goes back; nothing rests for everybody whose provider has no name."""
+    reaction = react(verdict, replace(at(), provider="other"))
+
+    assert reaction == Reaction(requeue=True, counts=False)
+
+
+def test_many_servers_of_thousands_stop_a_posting() -> None:
+    """A burst is no longer one server's word."""
+    burst = Verdict(BURST, Action.CONTENT)
+
+    assert state_of(react(burst, replace(at(), provider="other"))).posting_id is not None
+
+
+@pytest.mark.parametrize("verdict", [*STOPS, QUOTA])
+def test_words_without_a_rule_stop_nobody_else(verdict: Verdict) -> None:
+    """They may be wrong: the copy goes back, and that is all."""
+    reaction = react(replace(verdict, is_by_words=True), at())
+
+    assert reaction == Reaction(requeue=True, counts=False)
+
+
+def test_words_slow_down() -> None:
+    """What asks for less gets it, rule or no rule."""
+    assert state_of(react(replace(SLOW, is_by_words=True), at())).factor == SLOW.factor
 
 
 def test_a_new_slow_multiplies() -> None:
