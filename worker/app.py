@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_never, wait_random_exponential
 
+from worker.actors.checkup import run_checkup
 from worker.actors.desk import Desk
 from worker.actors.dispatcher import run_dispatcher
 from worker.actors.farewell import say_farewell
@@ -37,6 +38,7 @@ from worker.actors.mediator import run_mediator
 from worker.actors.office import Office
 from worker.actors.outbox import Outbox
 from worker.actors.return_handler import run_return_handler
+from worker.actors.secretary import run_secretary
 from worker.actors.signals import Signals, run_listener
 from worker.actors.submitter import run_submitter
 from worker.actors.surveyor import run_surveyor
@@ -46,7 +48,7 @@ from worker.mail.return_address import Tokens
 from worker.policy.outcome import DeliveryResult
 from worker.policy.provider_state import rate_factor
 from worker.reading.reader import Reader
-from worker.store import decisions, deliveries, leases, limits, suppressions
+from worker.store import decisions, deliveries, health, leases, limits, lists, suppressions
 from worker.store.database import Reconnecting, borrowed, close_pool, open_pool
 from worker.store.situation import read_situation
 from worker.telemetry.metrics import Metrics, Outlook
@@ -163,6 +165,7 @@ async def _take_starting_limits(shop: _Shop) -> None:
             accounts={account.name: account.limits for account in shop.config.accounts},
         )
         shop.metrics.know_providers(await limits.providers(db))
+        shop.metrics.know_definitions(d.name for d in await lists.definitions(db))
         await shop.rulebook.refresh(db)
 
 
@@ -238,10 +241,12 @@ async def _work(shop: _Shop) -> None:
         start(run_mediator(office, signals=shop.signals), name="mediator")
         start(run_holds(office, signals=shop.signals), name="holds")
         start(run_return_handler(office, signals=shop.signals), name="return_handler")
+        every = min(config.lease / 4, timedelta(seconds=5))
+        start(run_checkup(office, every=every, signals=shop.signals), name="checkup")
         start(
             run_janitor(
                 sweeps,
-                every=min(config.lease / 4, timedelta(seconds=5)),
+                every=every,
                 in_doubt_after=config.in_doubt_after,
                 keep=config.retention,
                 failures=shop.failures,
@@ -250,6 +255,7 @@ async def _work(shop: _Shop) -> None:
             ),
             name="janitor",
         )
+        start(run_secretary(office, signals=shop.signals), name="secretary")
         if config.look_up_mx:
             start(
                 run_surveyor(surveys, lookup=lookup, signals=shop.signals, metrics=shop.metrics),
@@ -280,7 +286,9 @@ async def _run_account(shop: _Shop, account: Account) -> None:
     async with asyncio.TaskGroup() as books:
         books.create_task(ledger.run(), name=f"ledger:{account.name}")
         books.create_task(
-            run_feedback(feedback.heard, pool=shop.pool, metrics=shop.metrics),
+            run_feedback(
+                feedback.heard, pool=shop.pool, metrics=shop.metrics, zone=shop.config.site.zone
+            ),
             name=f"feedback:{account.name}",
         )
         async with asyncio.TaskGroup() as submitters:
@@ -311,6 +319,7 @@ async def _refresh(shop: _Shop) -> None:
         backlog = await deliveries.backlog(db)
         uses = await limits.usage(db)
         names = await limits.providers(db)
+        by_state = await health.counts(db)
     async with (
         borrowed(shop.pool) as db,
         db.transaction(isolation="repeatable_read", readonly=True),
@@ -320,6 +329,7 @@ async def _refresh(shop: _Shop) -> None:
     plan = await asyncio.to_thread(situation.plan)
     shop.metrics.set_backlog({(b.provider, b.state): b.count for b in backlog}, providers=names)
     shop.metrics.set_limits(uses, providers=names)
+    shop.metrics.set_addresses(by_state)
     shop.metrics.set_outlook({name: _outlook(name, situation, plan) for name in names})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -320,10 +320,32 @@ async def test_what_submitters_bring(office: Office, db: Owner) -> None:
         feedback.bring(feedback.read(a_claim(copy), Reply(Stage.RCPT, code, OFR_999[4:])))
     feedback.heard.end()
 
-    await run_feedback(feedback.heard, pool=office.pool, metrics=office.metrics)
+    await run_feedback(feedback.heard, pool=office.pool, metrics=office.metrics, zone=UTC)
 
     assert [state.kind for state in await live(db)] == [StateKind.PAUSE]
     assert await row(db, copy) == ("handed_over", 0, None)
+
+
+@pytest.mark.parametrize("words", ["exceeded storage allocation", "mailbox full", "5.3.4 too big"])
+def test_what_is_too_big_at_mail_blames_nobody(words: str) -> None:
+    """Nobody has been named yet, whatever the host says of storage (RFC 1870, section 6.1)."""
+    feedback = Feedback("main", Rulebook())
+
+    heard = feedback.read(a_claim(1), Reply(Stage.MAIL, 552, words))
+
+    assert (heard.verdict.action, heard.verdict.counts) == (Action.TOO_BIG, False)
+
+
+def test_who_is_unknown_only_after_the_dot_may_be_known() -> None:
+    """A server that has taken the recipient first speaks for a filter."""
+    feedback = Feedback("main", Rulebook())
+
+    heard = [
+        feedback.read(a_claim(1), Reply(stage, 550, "user unknown")).verdict.action
+        for stage in (Stage.RCPT, Stage.DOT)
+    ]
+
+    assert heard == [Action.HARD, Action.SOFT]
 
 
 async def test_the_mailbox_is_bounded(office: Office) -> None:
@@ -410,7 +432,10 @@ async def test_two_processes_slow_once(office: Office, db: Owner) -> None:
         feedback.heard.end()
 
     await asyncio.gather(
-        *(run_feedback(f.heard, pool=office.pool, metrics=office.metrics) for f in feedbacks)
+        *(
+            run_feedback(f.heard, pool=office.pool, metrics=office.metrics, zone=UTC)
+            for f in feedbacks
+        )
     )
 
     assert [state.factor for state in await live(db)] == [0.5]

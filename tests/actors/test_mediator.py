@@ -49,6 +49,11 @@ REPORT = (
     b"Reporting-MTA: dns; mx\r\n\r\nFinal-Recipient: rfc822; x@y.fr\r\nAction: failed\r\n"
     b"Status: 5.1.1\r\n\r\n--b--\r\n"
 )
+NOTICE = b"""Your message could not be delivered to:
+
+    jean@orange.fr
+    550 5.1.1 User unknown
+"""
 CASES = {
     "a member's": Case(letter(), "posting", "posted"),
     "in capitals": Case(letter(trace=TO.upper(), author="A@B.FR"), "posting", "posted"),
@@ -109,6 +114,34 @@ CASES = {
     ),
     "a report to the list": Case(
         letter(author="mailer-daemon@y.fr", more=REPORT), "report", "unmatched_report"
+    ),
+    "a member's list of dead addresses": Case(
+        letter(subject="Undelivered mail: please mend", body=NOTICE), "posting", "posted"
+    ),
+    "a member who attaches a report": Case(
+        letter(
+            subject="Undelivered mail for Paul",
+            more=b"Content-Type: multipart/mixed; boundary=o\r\n",
+            body=b"--o\r\n\r\n" + NOTICE + b"\r\n--o\r\nContent-Type: message/rfc822\r\n\r\n"
+            + b"From: mailer-daemon@y.fr\r\n" + REPORT + b"\r\n--o--\r\n",
+        ),
+        "posting",
+        "posted",
+    ),
+    "a member on a service that asks": Case(
+        letter(
+            subject="Mailinblack",
+            body=b"Si vous recevez un message de Mailinblack, cliquez sur le lien"
+            b" pour confirmer.",
+        ),
+        "posting",
+        "posted",
+    ),
+    "like a notice, without a mail system's mark": Case(
+        letter(author="postmaster@y.fr", subject="Undelivered mail", body=NOTICE),
+        "posting",
+        "refused_stranger",
+        "relais/refused",
     ),
     "a forged return address": Case(
         letter(trace=f"return-{'a' * 32}@{DOMAIN}"), "automatic", "dropped_automatic"

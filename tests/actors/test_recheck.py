@@ -56,7 +56,41 @@ async def test_who_left_is_not_written_to(office: Office, posted: Owner) -> None
         "select address, reply from relais.delivery where state = 'cancelled' order by 1"
     )
     assert [row["address"] for row in rows] == ["m1@free.fr", "m2@free.fr"]
-    assert rows[0]["reply"] == "no longer on the list, or suppressed"
+    assert rows[0]["reply"] == "no longer on the list, suppressed or held"
+
+
+HELD = """
+    insert into relais.address_health (address, state, since, reason, status, evidence)
+    select email, 'held', relais.now() - interval '9 days', 'unknown_user', '5.1.1', ''
+      from club.member where person = any($1)
+"""
+
+
+async def test_a_held_address_is_not_written_to(office: Office, posted: Owner) -> None:
+    """Its copy is cancelled, however long it is held."""
+    await posted.execute(HELD, ["m1"])
+
+    assert "m1@free.fr" not in await claimed(office)
+    rows = await posted.fetch("select address from relais.delivery where state = 'cancelled'")
+    assert [row["address"] for row in rows] == ["m1@free.fr"]
+
+
+async def test_many_held_addresses_are_no_loss(office: Office, posted: Owner) -> None:
+    """They are on the list still: nobody is asked about it, and others get theirs."""
+    await posted.execute(HELD, [f"m{n}" for n in range(1, 21)])
+
+    assert await claimed(office) == {"a@b.fr", "c@d.fr"}
+    assert await states(posted) == {"Bonjour": "open"}
+
+
+async def test_a_list_of_held_addresses_is_not_broken(office: Office, posted: Owner) -> None:
+    """Nor does the next posting find that the list has shrunk."""
+    await posted.execute("delete from club.member where person in ('1', '2')")
+    await posted.execute(HELD, [f"m{n}" for n in range(2, 21)])
+
+    assert await claimed(office) == {"m1@free.fr"}
+    again = letter(subject="encore", author="m1@free.fr")
+    assert (await outcome_of(office, posted, again, uid=2))["outcome"] == "posted"
 
 
 async def test_who_has_mended_the_address_gets_it_there(office: Office, posted: Owner) -> None:

@@ -289,6 +289,7 @@ def _tell(
         listed=roll.listed,
         recipients=roll.recipients,
         suppressed=roll.suppressed,
+        held_addresses=roll.held,
         unusable=roll.unusable,
         duplicates=roll.duplicates,
     )

@@ -2,7 +2,8 @@
 
 A report is acted on in the transaction that settles it. A submitter does not
 wait: it asks the rules, which are in memory, and leaves the rest in a mailbox;
-what lies there may be lost, since the next reply says the same again.
+what lies there may be lost, since the next reply says the same again. So may
+what a refusal says of an address: the next copy is refused as well.
 
 Only what a mail system wrote is read. Our own words, as those of a pause, of a
 stop or of a silence, never come here.
@@ -16,19 +17,23 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.actors import health
 from worker.actors.mailbox import Mailbox
 from worker.errors import StoreLost
-from worker.mail.reply import Disposition
+from worker.mail.diagnosis import reason_of, status_in
+from worker.mail.reason import Reason
+from worker.mail.reply import Disposition, Stage
 from worker.policy.breaker import opening
 from worker.policy.feedback import Alert, Situation, goes_back, react, read_verdict, returns_at
 from worker.policy.provider_state import kept_why
 from worker.store import breakers, provider_states, rules
-from worker.store.database import borrowed
+from worker.store.database import CONFLICTS, borrowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
+    from worker.actors.health import Change
     from worker.mail.reply import Reply
     from worker.policy.feedback import Reaction, Rule, Verdict
     from worker.policy.limit import Limit
@@ -62,9 +67,27 @@ class Rulebook:
             log.error("rule.left_out", rule_id=rule.rule_id, why=rule.why)
         self._bad = frozenset(bad)
 
-    def verdict(self, text: str, *, provider: str, status: str | None = None) -> Verdict:
+    def verdict(
+        self,
+        text: str,
+        *,
+        provider: str,
+        status: str | None = None,
+        reason: Reason = Reason.UNKNOWN,
+    ) -> Verdict:
         """Say what *text* means at *provider*."""
-        return read_verdict(text, provider=provider, rules=self._rules, status=status)
+        return read_verdict(
+            text, provider=provider, rules=self._rules, status=status, reason=reason
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reply that has ended a copy, and why."""
+
+    copy: health.Copy
+    reason: Reason
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +102,8 @@ class Heard:
     text: str
     returned: int = 0  # Times before.
     goes_back: bool = False  # Once more, as its submitter has decided.
+    reason: Reason = Reason.UNKNOWN
+    refusal: Refusal | None = None  # Of a copy that has ended with it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +181,13 @@ async def open_breakers(db: Connection, thresholds: Mapping[str, Limit]) -> None
             )
 
 
+def _reason_of(reply: Reply) -> Reason:
+    if reply.is_about_size:
+        return Reason.TOO_BIG
+    text = str(reply)
+    return reason_of(text, status_in(text), after_data=reply.stage is Stage.DOT)
+
+
 class Feedback:
     """Where the submitters of one account bring replies."""
 
@@ -166,34 +198,79 @@ class Feedback:
 
     def read(self, claim: Claim, reply: Reply) -> Heard:
         """Say what *reply* means, and whether a refused copy goes back to the queue."""
-        verdict = self._rulebook.verdict(str(reply), provider=claim.provider)
+        text = str(reply)
+        # Whatever words come with it: some hosts speak of storage then.
+        said = "" if reply.is_about_size else text
+        reason = _reason_of(reply)
+        verdict = self._rulebook.verdict(said, provider=claim.provider, reason=reason)
         return Heard(
             claim.delivery_id,
             claim.provider,
             self._account,
             claim.posting_id,
             verdict,
-            str(reply),
+            text,
             returned=claim.returned,
             goes_back=reply.disposition is Disposition.REFUSED
             and goes_back(verdict, returned=claim.returned, posting_id=claim.posting_id),
+            reason=reason,
         )
 
-    def bring(self, heard: Heard) -> None:
-        """Have it acted on soon; dropped when too much lies here already."""
+    def bring(self, heard: Heard, *, refused: Claim | None = None) -> None:
+        """Have it acted on soon, dropped when too much lies here already.
+
+        *refused* is the claim whose copy has ended with it.
+        """
+        if refused is not None:
+            heard = replace(heard, refusal=_refusal(heard, refused))
         if len(self.heard) < _HEARD_LIMIT:
             self.heard.put_all([heard])
         else:
             log.warning("feedback.dropped", delivery_id=heard.delivery_id)
 
 
-async def run_feedback(inbox: Mailbox[Heard], *, pool: Pool, metrics: Metrics) -> None:
+def _refusal(heard: Heard, claim: Claim) -> Refusal:
+    copy = health.Copy(claim.delivery_id, claim.posting_id, claim.person_id, claim.provider)
+    return Refusal(copy, heard.reason, status_in(heard.text))
+
+
+async def run_feedback(
+    inbox: Mailbox[Heard], *, pool: Pool, metrics: Metrics, zone: tzinfo | None
+) -> None:
     """Act on what submitters bring, until the mailbox is closed and empty."""
     while (heard := await inbox.take()) is not None:
         try:
-            async with borrowed(pool) as db, db.transaction():
-                felt = await act(db, heard)
+            felt, change = await _heed(pool, heard, zone=zone)
         except StoreLost as lost:
             log.warning("feedback.lost", delivery_id=heard.delivery_id, why=str(lost))
             continue
         tell(felt, metrics=metrics)
+        health.tell(change, delivery_id=heard.delivery_id)
+        if heard.refusal is not None:
+            metrics.bounced(heard.provider, heard.verdict.action, heard.refusal.reason)
+
+
+async def _heed(pool: Pool, heard: Heard, *, zone: tzinfo | None) -> tuple[Felt, Change | None]:
+    """Act on it, and again if another transaction was in the way."""
+    while True:
+        try:
+            async with borrowed(pool) as db, db.transaction():
+                return await act(db, heard), await _score(db, heard, zone=zone)
+        except CONFLICTS as conflict:
+            log.info("feedback.postponed", delivery_id=heard.delivery_id, why=repr(conflict))
+
+
+async def _score(db: Connection, heard: Heard, *, zone: tzinfo | None) -> Change | None:
+    """Count a refusal against its address, as a report is."""
+    refusal = heard.refusal
+    if refusal is None:
+        return None
+    return await health.fail(
+        db,
+        refusal.copy,
+        heard.verdict,
+        reason=refusal.reason,
+        status=refusal.status,
+        text=heard.text,
+        zone=zone,
+    )

@@ -96,13 +96,23 @@ async def _mediate_examined(arrival: Arrival, seen: Examination, *, office: Offi
     services = {service.purpose: service for service in reversed(seen.services)}
     if Purpose.UNSUBSCRIBE in services:
         await requests.unsubscribe(arrival, services[Purpose.UNSUBSCRIBE], office=office)
-    elif Purpose.RETURN in services or seen.returned is not None:
+    elif Purpose.RETURN in services or _is_return(seen):
         await _hand_to_return_handler(arrival, office=office)
     elif services:
         # We never ask for an answer to two at once: one of them counts.
         await requests.take_answer(arrival, seen, next(iter(services.values())), office=office)
     else:
         await _mediate_posting(arrival, seen, office=office)
+
+
+def _is_return(seen: Examination) -> bool:
+    """Whether it is a return, wherever it came to.
+
+    A member who lists dead addresses writes all that a notice says; mail systems
+    leave a mark besides.
+    """
+    found = seen.returned
+    return found is not None and (found.is_certain or seen.automatic is not None)
 
 
 async def _hand_to_return_handler(arrival: Arrival, *, office: Office) -> None:

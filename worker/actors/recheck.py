@@ -53,7 +53,8 @@ async def _recheck(db: Connection, stale: StalePosting, *, domain: str, metrics:
         return
     waiting, lost = await rechecks.count_lost(db, stale.posting_id)
     # An empty list, or one without a single address, is broken however few wait.
-    is_broken = not roll.listed or not (roll.recipients or roll.duplicates or roll.suppressed)
+    known = roll.recipients + roll.duplicates + roll.suppressed + roll.held
+    is_broken = not roll.listed or not known
     has_lost = waiting > 0 and (is_broken or has_shrunk(waiting, waiting - lost))
     if has_lost and Reason.LOST_UNDER_WAY not in stale.approved:
         await rechecks.hold(db, stale.posting_id, Reason.LOST_UNDER_WAY.value)

@@ -128,7 +128,6 @@ def _settle(claim: Claim, reply: Reply, *, desk: Desk, ledger: Ledger) -> None:
     heard = None
     if reply.disposition is not Disposition.HANDED_OVER:
         heard = desk.feedback.read(claim, reply)
-        desk.feedback.bring(heard)
     match reply.disposition:
         case Disposition.HANDED_OVER:
             state, outcome = DeliveryState.HANDED_OVER, DeliveryOutcome.HANDED_OVER
@@ -141,6 +140,9 @@ def _settle(claim: Claim, reply: Reply, *, desk: Desk, ledger: Ledger) -> None:
             delay = retry_delay(claim.attempts, desk.chance)
             if heard is not None and heard.goes_back:
                 delay = max(delay, refusal_delay(heard.verdict))
+    if heard is not None:
+        is_refused = state is DeliveryState.REFUSED
+        desk.feedback.bring(heard, refused=claim if is_refused else None)
     verdict = heard.verdict.action.value if heard else None
     ledger.settle(
         Settlement(

@@ -117,16 +117,18 @@ async def _let_one_leave(stage: Stage) -> int:
     return delivery_id
 
 
+# A suspect is written to once more, a day later: a second or so of this clock.
 ALL_FINAL = """
     SELECT EXISTS (SELECT FROM relais.posting)
        AND NOT EXISTS (SELECT FROM relais.delivery
                         WHERE state IN ('queued', 'claimed', 'dotting', 'in_doubt', 'deferred'))
+       AND NOT EXISTS (SELECT FROM relais.address_health WHERE state = 'suspect')
 """
 ALL_READ = "SELECT count(*) >= $1 FROM relais.arrival WHERE state = 'settled'"
 
 
 async def _wait_until_final(stage: Stage) -> None:
-    """Wait until every delivery is final, and then for the reports on them."""
+    """Wait until every delivery is final, then for the reports on them, and what they lead to."""
 
     async def all_final() -> bool:
         return bool(await stage.db.fetchval(ALL_FINAL))
@@ -134,9 +136,10 @@ async def _wait_until_final(stage: Stage) -> None:
     async def all_read() -> bool:
         return bool(await stage.db.fetchval(ALL_READ, stage.catch_all.received))
 
-    await stage.wait_until(all_final)
-    await stage.world.wait_until_quiet()
-    await stage.wait_until(all_read)
+    for _ in ("copies", "letters to who did not get one"):
+        await stage.wait_until(all_final)
+        await stage.world.wait_until_quiet()
+        await stage.wait_until(all_read)
 
 
 DELIVERIES = "SELECT delivery_id, address, state::text, resends FROM relais.delivery"
@@ -174,5 +177,5 @@ NUMBERS = """
                    (count(*) FILTER (WHERE state = 'deferred'))::integer AS deferred,
                    (count(*) FILTER (WHERE state = 'cancelled'))::integer AS unsubscribed,
                    (count(*) FILTER (WHERE attempts > 1))::integer AS tried_again
-              FROM relais.delivery) d
+              FROM relais.delivery WHERE posting_id IS NOT NULL) d
 """

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from worker.store.database import Connection
 
 FAILED = """
-    SELECT failed_at FROM relais.delivery
-     WHERE account = $1 AND failed_at > (SELECT relais.now()) - $2::interval
-     ORDER BY failed_at DESC LIMIT $3
+    SELECT d.failed_at FROM relais.delivery d
+     WHERE d.account = $1 AND d.failed_at > (SELECT relais.now()) - $2::interval
+       AND NOT EXISTS (SELECT FROM relais.address_failure f
+                        WHERE f.delivery_id = d.delivery_id AND f.is_excused)
+     ORDER BY d.failed_at DESC LIMIT $3
 """
 
 
@@ -27,7 +29,8 @@ async def failures(
 ) -> list[datetime]:
     """Return when copies of *account* failed within the time before now, the newest first.
 
-    Hosts count what comes back, whatever we do with it.
+    Hosts count what comes back, whatever we do with it; of a burst that is excused
+    the posting has stopped where it came from.
     """
     return [row["failed_at"] for row in await db.fetch(FAILED, account, within, at_most)]
 

@@ -90,9 +90,10 @@ async def promote_due(db: Connection) -> None:
     await db.execute(PROMOTE)
 
 
-# Who has left meanwhile is passed over, and so is what has no bytes any more; the
-# janitor cancels both. What is found is handed on as an array, which the planner
-# takes for the few that it is.
+# Who has left meanwhile is passed over, and so are an address that is held by now
+# and what has no bytes any more; they are cancelled elsewhere. An address that is
+# held takes nobody's place. What is found is handed on as an array, which the
+# planner takes for the few that it is.
 CLAIM = """
     WITH due AS (
         SELECT q.delivery_id
@@ -102,6 +103,8 @@ CLAIM = """
                  FROM relais.delivery d
                 WHERE d.posting_id = turn.posting_id AND d.provider = turn.provider
                   AND d.state = 'queued'
+                  AND (SELECT h.state FROM relais.address_health h
+                        WHERE h.address = lower(d.address)) IS DISTINCT FROM 'held'
                 ORDER BY d.due_at, d.delivery_id
                 LIMIT turn.count
                   FOR UPDATE SKIP LOCKED) q
@@ -198,14 +201,15 @@ class Settlement:
 # bucket of every limit they fall under, in a fixed order, so that two workers
 # cannot deadlock. A mark is never earlier than its claim, so that a clock which
 # steps back moves no mark out of the window that it was claimed in; and the time
-# is read when the lock has been waited for.
+# is read when the lock has been waited for. What a report said of the copy before
+# is not of the one that leaves now.
 # The states are compared as text to keep the planner on the primary key: the
 # index of what is in hand collects dead entries until the next vacuum.
 RECORD = """
     WITH t AS MATERIALIZED (SELECT relais.mark_lock(), relais.now() AS now),
     marked AS (
         UPDATE relais.delivery d
-           SET state = 'dotting', marked_at = greatest(t.now, d.claimed_at)
+           SET state = 'dotting', marked_at = greatest(t.now, d.claimed_at), status = NULL
           FROM t, unnest($2::bigint[], $3::integer[]) AS m(delivery_id, nth)
          WHERE d.delivery_id = m.delivery_id AND d.claims = m.nth AND d.worker_id = $1
            AND d.state::text = 'claimed'
@@ -317,7 +321,10 @@ RESEND = """
                           AND (NOT o.resend_doubtful OR o.state = 'stopped'
                                OR EXISTS (SELECT FROM relais.suppression s
                                            WHERE s.person_id = d.person_id
-                                             AND (s.list_id IS NULL OR s.list_id = o.list_id))))
+                                             AND (s.list_id IS NULL OR s.list_id = o.list_id))
+                               OR EXISTS (SELECT FROM relais.address_health h
+                                           WHERE h.address = lower(d.address)
+                                             AND h.state = 'held')))
  RETURNING d.delivery_id
 """
 
@@ -326,7 +333,8 @@ async def resend_doubtful(db: Connection, *, after: timedelta) -> list[int]:
     """Queue once more what has been in doubt for *after*.
 
     A second doubt stays parked, and so does the first one of a list that wants it
-    so, of a posting that was stopped, and of a person who has left.
+    so, of a posting that was stopped, of a person who has left, and of an address
+    that is held.
     """
     return [row["delivery_id"] for row in await db.fetch(RESEND, after)]
 
@@ -366,6 +374,33 @@ async def cancel_suppressed(db: Connection, *, within: timedelta) -> list[int]:
     return [row["delivery_id"] for row in await db.fetch(CANCEL_SUPPRESSED, within)]
 
 
+# What was in hand, or being expanded, when its address was held: an expansion
+# leaves out what is held before it, and takes less than a day. LIMIT keeps the
+# planner on the key of each open posting: all that waits may be a million rows.
+CANCEL_HELD = """
+    UPDATE relais.delivery d
+       SET state = 'cancelled', settled_at = relais.now(), worker_id = NULL,
+           reply = 'held: mail to this address comes back'
+     WHERE d.delivery_id = ANY(ARRAY(
+           SELECT found.delivery_id
+             FROM relais.address_health h
+            CROSS JOIN relais.posting o
+            CROSS JOIN LATERAL (
+                  SELECT x.delivery_id, x.state FROM relais.delivery x
+                   WHERE x.posting_id = o.posting_id AND lower(x.address) = h.address
+                   LIMIT 1) found
+            WHERE h.state = 'held' AND h.since > o.accepted_at - interval '1 day'
+              AND o.state IN ('open', 'held') AND found.state IN ('queued', 'deferred')))
+       AND d.state IN ('queued', 'deferred')
+ RETURNING d.delivery_id
+"""
+
+
+async def cancel_held(db: Connection) -> list[int]:
+    """Cancel what waits for addresses that were held after it was posted."""
+    return [row["delivery_id"] for row in await db.fetch(CANCEL_HELD)]
+
+
 EXPIRE = """
     UPDATE relais.delivery SET state = 'expired', settled_at = relais.now()
      WHERE state = 'deferred' AND tried_since < relais.now() - $1::interval
@@ -380,20 +415,27 @@ async def expire(db: Connection, *, after: timedelta) -> list[int]:
 
 BOUNCE = """
     UPDATE relais.delivery
-       SET state = 'bounced', settled_at = t.now, failed_at = t.now, status = $2, reply = $3,
-           worker_id = NULL
+       SET state = 'bounced', settled_at = t.now, status = $2, reply = $3, worker_id = NULL,
+           failed_at = CASE WHEN $4 THEN t.now ELSE failed_at END
       FROM (SELECT relais.now() AS now) t
-     WHERE delivery_id = $1 AND state IN ('handed_over', 'in_doubt', 'dotting')
+     WHERE delivery_id = $1
+       AND (state IN ('handed_over', 'in_doubt', 'dotting')
+            OR $4 AND state = 'bounced' AND verdict IS NULL AND failed_at IS NULL)
  RETURNING provider
 """
 
 
-async def bounce(db: Connection, delivery_id: int, *, status: str, diagnostic: str) -> str | None:
+async def bounce(
+    db: Connection, delivery_id: int, *, status: str, diagnostic: str, is_proven: bool
+) -> str | None:
     """Mark a delivery bounced, as a report says; None if it is not in such a state.
 
-    A report is evidence: it also settles what was in doubt.
+    A report is evidence: it also settles what was in doubt. Only a proven one makes
+    it a failure of its account, also after one that was not.
     """
-    provider: str | None = await db.fetchval(BOUNCE, delivery_id, status, diagnostic[:500])
+    provider: str | None = await db.fetchval(
+        BOUNCE, delivery_id, status, diagnostic[:500], is_proven
+    )
     return provider
 
 

@@ -4,7 +4,7 @@
     deliveries, notices, decisions  nameless; states and counts stay for the figures
     what they wrote                 without bytes, subject, author; its fingerprint stays
     returns that name them          without bytes
-    their entries, evidence         deleted
+    their entries, evidence         deleted; so is how their addresses fare
     opt-outs and bans               salted hashes, which the expansion honours
     the key that links stand for    'erased:<hash>:<number>'; old links are taken for forged
     what others wrote               unchanged, but for an address in a reason or a reply
@@ -17,6 +17,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from worker.store import health
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +71,7 @@ class Erased:
     entries: int  # In lists that are kept by hand.
     addresses: int  # That were noted as theirs.
     authentications: int
+    failures: int  # What came back from their addresses.
     bans: int  # Kept as a hash, like the next two.
     suppressions: int
     keys: int
@@ -211,11 +214,50 @@ async def _delete_known_addresses(db: Connection, subject: Subject) -> int:
     return await _count(db, KNOWN, subject.addresses, subject.keys)
 
 
+TOLD = "DELETE FROM relais.secretary_told WHERE address = ANY($1) OR secretary = ANY($1)"
+
+LETTERS = "DELETE FROM relais.secretary_letter WHERE secretary = ANY($1)"
+
+
+async def _forget_letters(db: Connection, subject: Subject) -> None:
+    """Forget of which dead addresses somebody was told, theirs or by them."""
+    await db.execute(TOLD, subject.addresses)
+    await db.execute(LETTERS, subject.addresses)
+
+
 AUTHENTICATIONS = "DELETE FROM relais.proven_author WHERE author = ANY($1)"
 
 
 async def _delete_authentications(db: Connection, subject: Subject) -> int:
     return await _count(db, AUTHENTICATIONS, subject.addresses)
+
+
+FAILING = """
+    SELECT address FROM unnest($1::text[]) AS theirs(address)
+     UNION
+    SELECT f.address FROM relais.address_failure f WHERE f.person_id = ANY($2)
+     ORDER BY 1
+"""
+
+# First, for it finds earlier addresses of theirs by what came back from there.
+ADDRESS_STATES = """
+    DELETE FROM relais.address_health
+     WHERE address = ANY($1)
+        OR address IN (SELECT f.address FROM relais.address_failure f WHERE f.person_id = ANY($2))
+"""
+
+FAILURES = """
+    DELETE FROM relais.address_failure WHERE address = ANY($1) OR person_id = ANY($2)
+"""
+
+
+async def _delete_failures(db: Connection, subject: Subject) -> int:
+    """Forget how their addresses fare; their deliveries are nameless by now."""
+    arguments = subject.addresses, subject.people
+    for row in await db.fetch(FAILING, *arguments):
+        await health.lock(db, row["address"])
+    await db.execute(ADDRESS_STATES, *arguments)
+    return await _count(db, FAILURES, *arguments)
 
 
 # An earlier erasure may have left the same hash.
@@ -293,6 +335,14 @@ MENTIONS = (
     UPDATE relais.delivery SET reply = regexp_replace(reply, $1, $2, 'gi') WHERE reply ~* $1
     """,
     """
+    UPDATE relais.address_failure SET evidence = regexp_replace(evidence, $1, $2, 'gi')
+     WHERE evidence ~* $1
+    """,
+    """
+    UPDATE relais.address_health SET evidence = regexp_replace(evidence, $1, $2, 'gi')
+     WHERE evidence ~* $1
+    """,
+    """
     UPDATE relais.ban SET reason = regexp_replace(reason, $1, $2, 'gi') WHERE reason ~* $1
     """,
     """
@@ -333,6 +383,7 @@ async def erase(
     cancelled = await _cancel(db, subject, arrivals)
     if await _is_in_hand(db, subject, arrivals):
         return None
+    await _forget_letters(db, subject)
     # Notices are found by the author of the posting that they are about, who goes later.
     return Erased(
         cancelled=cancelled,
@@ -344,6 +395,7 @@ async def erase(
         entries=await _delete_entries(db, subject),
         addresses=await _delete_known_addresses(db, subject),
         authentications=await _delete_authentications(db, subject),
+        failures=await _delete_failures(db, subject),
         bans=await _hash_bans(db, subject),
         suppressions=await _hash_suppressions(db, subject),
         keys=await _hash_keys(db, subject),

@@ -30,6 +30,7 @@ class Roll:
     suppressed: int
     unusable: int
     duplicates: int
+    held: int = 0  # Mail to their address comes back.
 
 
 # For a million rows on a slow disk; the patience of a connection is a minute.
@@ -55,6 +56,8 @@ JUDGE = """
          UNION
         SELECT split_part(p.key, ':', 2) FROM scope JOIN relais.person p USING (person_id)
          WHERE p.key LIKE 'erased:%'
+    ), held AS MATERIALIZED (
+        SELECT h.address FROM relais.address_health h WHERE h.state = 'held'
     ), elsewhere AS MATERIALIZED (
         SELECT lower(d.address) AS address, p.key
           FROM relais.posting o
@@ -80,6 +83,7 @@ JUDGE = """
                           OR relais.salted(seen.key, (SELECT salt FROM relais.salt))
                           IN (SELECT hash FROM erased))
                     THEN 'suppressed'
+                    WHEN lower(seen.address) IN (SELECT held.address FROM held) THEN 'held'
                     WHEN same_address.address IS NOT NULL OR same_person.key IS NOT NULL
                     THEN 'duplicate'
                END AS verdict
@@ -107,7 +111,8 @@ COUNT = """
            count(*) FILTER (WHERE verdict = 'recipient') AS recipients,
            count(*) FILTER (WHERE verdict = 'suppressed') AS suppressed,
            count(*) FILTER (WHERE verdict = 'unusable') AS unusable,
-           count(*) FILTER (WHERE verdict = 'duplicate') AS duplicates
+           count(*) FILTER (WHERE verdict = 'duplicate') AS duplicates,
+           count(*) FILTER (WHERE verdict = 'held') AS held
       FROM listed
 """
 
@@ -200,7 +205,7 @@ class Verdict:
     verdict: str
     key: str | None  # Whose row it is.
     flaw: str | None  # Of an unusable address.
-    reason: str | None  # These four of the oldest suppression.
+    reason: str | None  # These four of the oldest suppression; of a held address two.
     source: str | None
     since: datetime | None
     everywhere: bool | None
@@ -237,7 +242,8 @@ VERDICTS = """
                 WHEN s.address ~ '@.*@' THEN 'two_ats'
                 WHEN split_part(s.address, '@', 2) !~ '[.]' THEN 'no_dot'
                 ELSE 'malformed' END AS flaw,
-           kept.reason, kept.source, kept.since, kept.everywhere,
+           coalesce(kept.reason, back.reason) AS reason, kept.source,
+           coalesce(kept.since, back.since) AS since, kept.everywhere,
            CASE WHEN s.verdict = 'duplicate'
                  AND (person.verdict = 'recipient' OR mailbox.key IS NULL)
                 THEN person.address END AS same_person,
@@ -263,6 +269,8 @@ VERDICTS = """
                       AND split_part(p.key, ':', 2) = relais.salted(s.key, t.salt)) q
             WHERE s.verdict = 'suppressed' AND (q.list_id = $2 OR q.list_id IS NULL)
             ORDER BY q.since LIMIT 1) kept ON true
+      LEFT JOIN relais.address_health back
+        ON back.address = lower(s.address) AND s.verdict = 'held'
      ORDER BY s.verdict = 'recipient', s.verdict, lower(coalesce(s.address, '')), s.key
 """
 

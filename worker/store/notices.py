@@ -53,6 +53,18 @@ async def send(db: Connection, notice: NewNotice) -> None:
     await db.execute("SELECT pg_notify('relais', 'delivery')")
 
 
+WRITTEN = """
+    SELECT count(*)::integer FROM relais.notice
+     WHERE kind = $1 AND made_at > (SELECT relais.now()) - $2::interval
+"""
+
+
+async def written(db: Connection, kind: NoticeKind, *, within: timedelta) -> int:
+    """Count the notices of *kind* that were written *within* the time before now."""
+    count: int = await db.fetchval(WRITTEN, kind.value, within)
+    return count
+
+
 IS_FORWARDED = """
     SELECT EXISTS (SELECT FROM relais.notice
                     WHERE arrival_id = $1 AND lower(address) = lower($2) AND kind = 'forwarded')

@@ -52,12 +52,19 @@ class ListFacts:
 
     recipients: int
     suppressed: int
+    held: int  # Of the recipients: mail to their address comes back.
     postings: int
     last_posting_at: datetime | None
 
 
 LIST_FACTS = """
-    SELECT (SELECT count(*) FROM lists.recipients($1::text::regclass, $2::jsonb)) AS recipients,
+    WITH listed AS MATERIALIZED (
+        SELECT lower(btrim(r.email)) AS address
+          FROM lists.recipients($1::text::regclass, $2::jsonb) r
+    )
+    SELECT (SELECT count(*) FROM listed) AS recipients,
+           (SELECT count(*) FROM listed JOIN relais.address_health h USING (address)
+             WHERE h.state = 'held') AS held,
            (SELECT count(DISTINCT coalesce(s.person_id::text, s.address))
               FROM relais.suppression s
              WHERE s.list_id = $3

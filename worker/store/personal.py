@@ -184,6 +184,65 @@ async def notices(db: Connection, subject: Subject) -> list[Notice]:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A copy that came back because of an address of theirs."""
+
+    address: str
+    posting: int | None
+    failed_at: datetime
+    permanent: bool
+    reason: str
+    status: str
+    evidence: str
+    excused: bool  # The posting or the provider was to blame.
+    over: bool  # A later copy has arrived.
+
+
+FAILURES = """
+    SELECT address, posting_id AS posting, failed_at, is_permanent AS permanent, reason, status,
+           evidence, is_excused AS excused, is_over AS over
+      FROM relais.address_failure WHERE address = ANY($1) OR person_id = ANY($2)
+     ORDER BY failure_id
+"""
+
+
+async def failures(db: Connection, subject: Subject) -> list[Failure]:
+    """Return what has come back from their addresses."""
+    rows = await db.fetch(FAILURES, subject.addresses, subject.people)
+    return [Failure(**row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressState:
+    """An address of theirs that is not simply alive."""
+
+    address: str
+    state: str
+    since: datetime
+    due_at: datetime | None
+    reason: str
+    status: str
+    evidence: str
+    asked_at: datetime | None
+    tried_at: datetime | None
+
+
+ADDRESS_STATES = """
+    SELECT address, state, since, due_at, reason, status, evidence, asked_at, tried_at
+      FROM relais.address_health
+     WHERE address = ANY($1)
+        OR address IN (SELECT f.address FROM relais.address_failure f WHERE f.person_id = ANY($2))
+     ORDER BY address
+"""
+
+
+async def address_states(db: Connection, subject: Subject) -> list[AddressState]:
+    """Return which of their addresses are suspect, held or on trial."""
+    rows = await db.fetch(ADDRESS_STATES, subject.addresses, subject.people)
+    return [AddressState(**row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """An entry of theirs in a list that is kept by hand."""
 

@@ -53,10 +53,10 @@ ADD = """
                                 subject, message_id, accepted_at, template, key_id, listed,
                                 recipients, suppressed, unusable, duplicates, size_bytes, lang,
                                 awaits, reasons, proof, signed_by, return_path_domain, network,
-                                resend_doubtful, weight, finish_by)
+                                resend_doubtful, weight, finish_by, held)
     VALUES ($1, $2, $3, CASE WHEN $17::text IS NULL THEN 'open' ELSE 'held' END, $4, $5, $6, $7,
             relais.now(), $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-            $23, $24, relais.now() + $25::interval)
+            $23, $24, relais.now() + $25::interval, $26)
         ON CONFLICT (list_id, fingerprint) DO NOTHING
  RETURNING posting_id
 """
@@ -91,6 +91,7 @@ async def add(db: Connection, new: NewPosting, roll: Roll) -> int | None:
         new.resend_doubtful,
         new.weight,
         new.finish_within,
+        roll.held,
     )
     return posting_id
 
@@ -135,7 +136,7 @@ async def resume(db: Connection, posting_id: int) -> bool:
 OPEN = """
     UPDATE relais.posting
        SET state = 'open', awaits = NULL, held_until = NULL, held_because = NULL, listed = $2,
-           recipients = $3, suppressed = $4, unusable = $5, duplicates = $6,
+           recipients = $3, suppressed = $4, unusable = $5, duplicates = $6, held = $8,
            finish_by = CASE WHEN finish_by = accepted_at + $7::interval
                             THEN relais.now() + $7::interval ELSE finish_by END,
            fresh_until = relais.now() + interval '12 hours'
@@ -161,6 +162,7 @@ async def release(
             roll.unusable,
             roll.duplicates,
             finish_within,
+            roll.held,
         )
         is not None
     )
@@ -305,6 +307,7 @@ class PostingSummary:
     listed: int
     recipients: int
     suppressed: int
+    held: int  # Rows whose address is held.
     unusable: int
     duplicates: int
     handed_over: int
@@ -320,8 +323,8 @@ class PostingSummary:
 SUMMARIES = """
     SELECT o.posting_id AS posting, l.address, o.author, o.subject, o.state, o.held_because,
            o.awaits, o.reasons, o.held_until, o.proof, o.ended_because, o.decided_by, o.accepted_at,
-           o.finished_at, o.finish_by, o.listed, o.recipients, o.suppressed, o.unusable,
-           o.duplicates, c.handed_over, c.bounced, c.refused, c.deferred, c.in_doubt,
+           o.finished_at, o.finish_by, o.listed, o.recipients, o.suppressed, o.held,
+           o.unusable, o.duplicates, c.handed_over, c.bounced, c.refused, c.deferred, c.in_doubt,
            c.cancelled, c.expired, c.waiting
       FROM relais.posting o
       JOIN relais.list l USING (list_id)

@@ -96,7 +96,7 @@ COUNT_LOST = """
       FROM relais.delivery d
       LEFT JOIN (SELECT DISTINCT p.person_id
                    FROM listed l JOIN relais.person p ON p.key = l.key
-                  WHERE l.verdict IN ('recipient', 'duplicate', 'suppressed')) kept
+                  WHERE l.verdict IN ('recipient', 'duplicate', 'suppressed', 'held')) kept
         ON kept.person_id = d.person_id
      WHERE d.posting_id = $1 AND d.state IN ('queued', 'deferred')
 """
@@ -113,7 +113,7 @@ async def count_lost(db: Connection, posting_id: int) -> tuple[int, int]:
 CANCEL_LEFT = """
     UPDATE relais.delivery d
        SET state = 'cancelled', settled_at = relais.now(),
-           reply = 'no longer on the list, or suppressed'
+           reply = 'no longer on the list, suppressed or held'
      WHERE d.posting_id = $1 AND d.state IN ('queued', 'deferred')
        AND NOT EXISTS (SELECT FROM listed l JOIN relais.person p ON p.key = l.key
                         WHERE p.person_id = d.person_id

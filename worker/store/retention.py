@@ -8,6 +8,9 @@
     arrival, a return  *returns* after it arrived    never
     other arrival      *messages* after it arrived,  never
                        and after its postings' end
+    address failure    its words *returns* after it  *traces* after it, unless its address is
+                                                     held, or lately suspect or on trial
+    burst                                            *traces* after it began
 
 What is open, held, in doubt, deferred or on its way is never purged. The rows of
 postings, arrivals, lists and people stay: they know duplicates and links. Each
@@ -39,6 +42,7 @@ class Purged:
     deliveries: int
     postings: int  # Of which no traces are left.
     notices: int
+    failures: int  # Of addresses.
 
     @property
     def is_nothing(self) -> bool:
@@ -217,6 +221,73 @@ async def _forget_notices(db: Connection, after: timedelta) -> int:
     return len(await db.fetch(FORGET_NOTICES, after, _ROWS))
 
 
+FORGET_WORDS = """
+    WITH old AS (
+        SELECT f.failure_id FROM relais.address_failure f
+         WHERE f.evidence <> '' AND f.failed_at < (SELECT relais.now()) - $1::interval
+         ORDER BY f.failed_at LIMIT $2
+           FOR UPDATE SKIP LOCKED
+    )
+    UPDATE relais.address_failure f SET evidence = '' FROM old WHERE f.failure_id = old.failure_id
+"""
+
+# Whoever changes an address just now is not waited for: there is another time.
+FORGET_LAST_WORDS = """
+    WITH old AS (
+        SELECT h.address FROM relais.address_health h
+         WHERE h.evidence <> '' AND h.since < (SELECT relais.now()) - $1::interval
+           FOR UPDATE SKIP LOCKED
+    )
+    UPDATE relais.address_health h SET evidence = '' FROM old WHERE h.address = old.address
+"""
+
+
+async def _forget_words(db: Connection, after: timedelta) -> None:
+    """Keep of what servers said of addresses only how it was understood."""
+    await db.execute(FORGET_WORDS, after, _ROWS)
+    await db.execute(FORGET_LAST_WORDS, after)
+
+
+# What nothing has come of in all that time is of an address that is on no list.
+FORGET_STATES = """
+    WITH old AS (
+        SELECT h.address FROM relais.address_health h
+         WHERE h.state <> 'held' AND h.since < (SELECT relais.now()) - $1::interval
+           FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM relais.address_health h USING old WHERE h.address = old.address
+"""
+
+FORGET_FAILURES = """
+    WITH old AS (
+        SELECT f.failure_id FROM relais.address_failure f
+         WHERE f.failed_at < (SELECT relais.now()) - $1::interval
+           AND NOT EXISTS (SELECT FROM relais.address_health h WHERE h.address = f.address)
+         ORDER BY f.failed_at LIMIT $2
+           FOR UPDATE OF f SKIP LOCKED
+    )
+    DELETE FROM relais.address_failure f USING old WHERE f.failure_id = old.failure_id
+ RETURNING f.failure_id
+"""
+
+FORGET_BURSTS = """
+    WITH old AS (
+        SELECT b.posting_id, b.provider, b.words FROM relais.burst b
+         WHERE b.began_at < (SELECT relais.now()) - $1::interval
+           FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM relais.burst b USING old
+     WHERE (b.posting_id, b.provider, b.words) = (old.posting_id, old.provider, old.words)
+"""
+
+
+async def _forget_failures(db: Connection, after: timedelta) -> int:
+    """Delete failures of addresses that are alive, and bursts."""
+    await db.execute(FORGET_STATES, after)
+    await db.execute(FORGET_BURSTS, after)
+    return len(await db.fetch(FORGET_FAILURES, after, _ROWS))
+
+
 async def purge(
     db: Connection, *, messages: timedelta, returns: timedelta, traces: timedelta
 ) -> Purged:
@@ -225,10 +296,12 @@ async def purge(
     arrivals += await _purge_arrivals(db, _OTHERS, after=messages, messages=messages)
     templates = await _purge_postings(db, messages) + await _purge_notices(db, messages)
     await _cancel_without_bytes(db)
+    await _forget_words(db, returns)
     return Purged(
         templates=templates,
         arrivals=arrivals,
         deliveries=await _forget_deliveries(db, traces),
         postings=await _forget_authors(db, traces),
         notices=await _forget_notices(db, traces),
+        failures=await _forget_failures(db, traces),
     )

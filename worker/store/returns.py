@@ -4,9 +4,10 @@
     handed_over  refused for rate or policy          deferred, returned + 1; three times at most
     in_doubt     the same, and it did leave          the same
     dotting      the same                            the same
+    bounced      the same; nothing proven before     the same
 
-A copy of a posting that was stopped, of a person who has left, or whose bytes were
-purged, does not go back.
+A copy of a posting that was stopped, of a person who has left, to an address that is
+held, or whose bytes were purged, does not go back.
 """
 
 from __future__ import annotations
@@ -25,27 +26,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A delivery that a report may still change."""
+    """A delivery that has left, and of which a report may still tell something."""
 
     delivery_id: int
     provider: str
     account: str | None
     posting_id: int | None
+    person_id: int | None
+    address: str
     returned: int
     is_told: bool  # A rule has read something about it before.
+    has_bounced: bool  # An earlier report has settled it.
 
 
-OPEN = """
-    SELECT delivery_id, provider, account, posting_id, returned, verdict IS NOT NULL AS is_told
+LEFT = """
+    SELECT delivery_id, provider, account, posting_id, person_id, address, returned,
+           verdict IS NOT NULL AS is_told, state = 'bounced' AS has_bounced
       FROM relais.delivery
+     WHERE delivery_id = $1 AND state IN ('handed_over', 'in_doubt', 'dotting', 'bounced')
+"""
+
+
+async def read_left(db: Connection, delivery_id: int) -> Returned | None:
+    """Return a delivery that a report may be about; None if it waits, or never left."""
+    row = await db.fetchrow(LEFT, delivery_id)
+    return Returned(**row) if row else None
+
+
+DELAYED = """
+    UPDATE relais.delivery SET status = $2
      WHERE delivery_id = $1 AND state IN ('handed_over', 'in_doubt', 'dotting')
 """
 
 
-async def open_for_report(db: Connection, delivery_id: int) -> Returned | None:
-    """Return a delivery that may have been refused; None if it is known what became of it."""
-    row = await db.fetchrow(OPEN, delivery_id)
-    return Returned(**row) if row else None
+async def note_delay(db: Connection, delivery_id: int, status: str) -> None:
+    """Keep that a relay still tries: that it does not come back proves no arrival."""
+    await db.execute(DELAYED, delivery_id, status)
 
 
 # What was held up together does not come back in one second: a quarter of an
@@ -56,7 +72,9 @@ REQUEUE = """
            failed_at = relais.now(),
            due_at = $2::timestamptz + d.delivery_id % 900 * interval '1 second',
            verdict = $3, status = $4, reply = $5
-     WHERE d.delivery_id = $1 AND d.state IN ('handed_over', 'in_doubt', 'dotting')
+     WHERE d.delivery_id = $1
+       AND (d.state IN ('handed_over', 'in_doubt', 'dotting')
+            OR d.state = 'bounced' AND d.verdict IS NULL)
        AND d.returned < $6
        AND NOT EXISTS (SELECT FROM relais.notice n
                         WHERE n.notice_id = d.notice_id AND n.template IS NULL)
@@ -65,7 +83,10 @@ REQUEUE = """
                           AND (o.state = 'stopped' OR o.template IS NULL
                                OR EXISTS (SELECT FROM relais.suppression s
                                            WHERE s.person_id = d.person_id
-                                             AND (s.list_id IS NULL OR s.list_id = o.list_id))))
+                                             AND (s.list_id IS NULL OR s.list_id = o.list_id))
+                               OR EXISTS (SELECT FROM relais.address_health h
+                                           WHERE h.address = lower(d.address)
+                                             AND h.state = 'held')))
  RETURNING d.delivery_id, d.posting_id
 """
 
@@ -129,12 +150,17 @@ class Recipient:
     """Whom a delivery is for, and by which list."""
 
     list_id: int
+    definition: str
     person_id: int
+    provider: str
 
 
 RECIPIENT_OF = """
-    SELECT o.list_id, d.person_id
-      FROM relais.delivery d JOIN relais.posting o USING (posting_id) WHERE d.delivery_id = $1
+    SELECT o.list_id, l.definition, d.person_id, d.provider
+      FROM relais.delivery d
+      JOIN relais.posting o USING (posting_id)
+      JOIN relais.list l USING (list_id)
+     WHERE d.delivery_id = $1
 """
 
 
@@ -142,3 +168,12 @@ async def recipient_of(db: Connection, delivery_id: int) -> Recipient | None:
     """Return whom a copy of a posting is for; None of a notice, and of what is purged."""
     row = await db.fetchrow(RECIPIENT_OF, delivery_id)
     return Recipient(**row) if row else None
+
+
+ADDRESS_OF = "SELECT address FROM relais.delivery WHERE delivery_id = $1"
+
+
+async def address_of(db: Connection, delivery_id: int) -> str | None:
+    """Return whom a delivery, of a notice too, is for; None of what is purged."""
+    address: str | None = await db.fetchval(ADDRESS_OF, delivery_id)
+    return address

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from worker.policy.feedback import POSTING_STOP
 from worker.policy.turns import Queue
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ async def take_part(db: Connection, posting_id: int) -> None:
 
 
 # How many wait is counted only as far as somebody might ask for, and in the order
-# of the claim, so that the planner has no other index to take.
+# of the claim, so that the planner has no other index to take. What a provider has
+# called unwanted stays where it is when the stop ends, until the janitor has
+# cancelled it: who is awake first must not decide.
 QUEUES = """
     WITH clock AS MATERIALIZED (SELECT relais.now() AS now),
     part AS (
@@ -46,7 +49,9 @@ QUEUES = """
            AND (o.not_before IS NULL OR o.not_before <= clock.now)
            AND NOT EXISTS (SELECT FROM relais.provider_state s
                             WHERE s.posting_id = t.posting_id AND s.provider = t.provider
-                              AND s.until > clock.now)
+                              AND (s.until > clock.now
+                                   OR (s.rule_id IS NOT NULL AND s.until - s.since >= $3::interval
+                                       AND s.until > clock.now - interval '1 day')))
     )
     SELECT part.*, n.waiting
       FROM part
@@ -86,7 +91,7 @@ async def queues(db: Connection, *, closed: Sequence[str], at_most: int) -> list
             weight=row["weight"],
             passed=row["passed"],
         )
-        for row in await db.fetch(QUEUES, closed, at_most)
+        for row in await db.fetch(QUEUES, closed, at_most, POSTING_STOP)
     ]
 
 

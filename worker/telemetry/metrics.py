@@ -24,12 +24,16 @@ from prometheus_client import (
 
 from worker import __version__
 from worker.errors import KillReason
-from worker.policy.feedback import Action
+from worker.mail.reason import Reason
+from worker.policy.feedback import ACTIONS, Action
+from worker.policy.health import HealthState
 from worker.policy.outcome import (
     ArrivalKind,
     ArrivalOutcome,
+    BounceClass,
     DeliveryOutcome,
     DeliveryResult,
+    Foreign,
     OptOutMethod,
 )
 
@@ -47,8 +51,10 @@ Actor = Literal[
     "dispatcher",
     "submitter",
     "return_handler",
+    "checkup",
     "janitor",
     "surveyor",
+    "secretary",
     "heartbeat",
     "web",
 ]
@@ -56,16 +62,13 @@ ImapError = Literal["login", "lost", "move"]
 
 PENDING_STATES = ("queued", "claimed", "dotting", "in_doubt", "deferred")
 
-# RFC 3463, section 3: the subject of a status, by its second number.
-_SUBJECTS = (
-    "other",
-    "address",
-    "mailbox",
-    "system",
-    "network",
-    "protocol",
-    "content",
-    "policy",
+_CLASSES = {Action.HARD: BounceClass.HARD, Action.SOFT: BounceClass.SOFT}
+# What names no address has no reason of the address's: that is in relais_feedback.
+_BOUNCES = frozenset(
+    {
+        *((_CLASSES[action], reason) for reason, action in ACTIONS.items() if action in _CLASSES),
+        *((kind, Reason.UNKNOWN) for kind in BounceClass),
+    }
 )
 
 
@@ -112,8 +115,26 @@ class Metrics:
         self._finished = self._counter(
             "deliveries_finished", "Deliveries that became final.", "result", DeliveryResult
         )
-        self._bounces = self._counter(
-            "bounces", "Deliveries that a report settled, by its subject.", "class", _SUBJECTS
+        self._bounces = Counter(
+            "relais_bounces",
+            "Copies that came back or were refused for good, by what that says of their address.",
+            ["provider", "class", "reason"],
+            registry=self.registry,
+        )
+        self._doubts = self._counter(
+            "foreign_reports", "Reports that score nothing, by why.", "why", Foreign
+        )
+        self._complaints = Counter(
+            "relais_complaints",
+            "People who called a copy spam.",
+            ["provider"],
+            registry=self.registry,
+        )
+        self._complaints_about = Counter(
+            "relais_list_complaints",
+            "People who called a copy spam, by the definition of its list.",
+            ["definition"],
+            registry=self.registry,
         )
         self._unsubscribes = self._counter(
             "unsubscribes", "People who left a list or all.", "method", OptOutMethod
@@ -174,6 +195,9 @@ class Metrics:
         self._factor = self._gauge(
             "provider_rate_factor", "What part of its limits it gets now.", "provider"
         )
+        self._addresses = self._gauge(
+            "addresses", "Addresses that mail came back from, by their state.", "state"
+        )
         self._suspended = self._gauge(
             "provider_suspended", "1 while nothing leaves for the provider.", "provider"
         )
@@ -203,18 +227,34 @@ class Metrics:
         """Count deliveries that became final."""
         self._finished.labels(result.value).inc(count)
 
-    def bounced(self, status: str) -> None:
-        """Count a bounce by the subject of its RFC 3463 *status*, as in 5.1.1."""
-        _, _, rest = status.partition(".")
-        subject = rest.partition(".")[0]
-        known = subject in {str(number) for number in range(len(_SUBJECTS))}
-        self._bounces.labels(_SUBJECTS[int(subject)] if known else "other").inc()
+    def bounced(self, provider: str, action: Action, reason: Reason) -> None:
+        """Count a copy that came back, or was refused for good."""
+        kind = _CLASSES.get(action, BounceClass.OTHER)
+        known = reason if (kind, reason) in _BOUNCES else Reason.UNKNOWN
+        self._bounces.labels(provider, kind.value, known.value).inc()
+
+    def doubted(self, why: Foreign) -> None:
+        """Count a report that anybody could have written."""
+        self._doubts.labels(why.value).inc()
+
+    def complained(self, definition: str, provider: str) -> None:
+        """Count a person who called a copy spam."""
+        self._complaints.labels(provider).inc()
+        self._complaints_about.labels(definition).inc()
 
     def know_providers(self, providers: Iterable[str]) -> None:
         """Have the counters of all providers from the start."""
         for provider in providers:
+            self._complaints.labels(provider)
             for action in Action:
                 self._feedback.labels(provider, action.value)
+            for kind, reason in _BOUNCES:
+                self._bounces.labels(provider, kind.value, reason.value)
+
+    def know_definitions(self, definitions: Iterable[str]) -> None:
+        """Have the counters of all definitions before the first complaint about one."""
+        for definition in definitions:
+            self._complaints_about.labels(definition)
 
     def fed_back(self, provider: str, action: Action) -> None:
         """Count what a reply or a report meant."""
@@ -282,8 +322,14 @@ class Metrics:
             self._factor.labels(provider).set(outlook.rate_factor)
             self._suspended.labels(provider).set(outlook.is_paused)
 
+    def set_addresses(self, counts: Mapping[str, int]) -> None:
+        """Show how many addresses are not simply alive."""
+        for state in HealthState:
+            self._addresses.labels(state.value).set(counts.get(state.value, 0))
+
     def forget_facts(self) -> None:
         """Show nothing of the database: what was read before may be wrong by now."""
+        self._addresses.clear()
         self._pending.clear()
         self._limit.clear()
         self._used.clear()

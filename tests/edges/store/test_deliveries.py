@@ -211,7 +211,7 @@ async def test_a_report_settles_doubt_and_a_second_one_nothing(
 
     for provider in ("other", None):
         found = await deliveries.bounce(
-            db, claim.delivery_id, status="5.1.1", diagnostic="550 unknown user"
+            db, claim.delivery_id, status="5.1.1", diagnostic="550 unknown user", is_proven=True
         )
         assert found == provider
     assert await states(db) == {"bounced": 1}
@@ -252,7 +252,7 @@ async def test_an_old_claim_neither_marks_nor_settles(
 
 # Each with what it is asked; the plan must be good for any.
 STATEMENTS = {
-    "queues": (turns.QUEUES, "array['free'], 20"),
+    "queues": (turns.QUEUES, "array['free'], 20, interval '5 days'"),
     "claim": (deliveries.CLAIM, "'w', 'main', array[1], array['orange'], array[10]"),
     "promote": (deliveries.PROMOTE, ""),
     "next due": (deliveries.NEXT_DUE, ""),

@@ -473,11 +473,31 @@ async def test_what_a_provider_calls_unwanted_does_not_leave_after_all(world: Wo
     )
     await provider_states.add(world.db, stop)
     await world.set_clock(NOON + timedelta(days=5, seconds=1))
+    await world.owner.execute("update relais.posting set fresh_until = 'infinity'")
 
+    # The dispatcher may be awake first.
+    assert {claim.provider for claim in await claim(world)} == set(SMALL) - {"orange"}
     cancelled = await provider_states.cancel_refused(world.db)
 
     assert len(cancelled) == SMALL["orange"]
-    assert await states(world.db) == {"cancelled": 5, "queued": 9}
+    assert await states(world.db) == {"cancelled": 5, "claimed": 9}
+
+
+async def test_what_an_operator_knows_better_about_leaves(world: World) -> None:
+    """Resumed before the stop has ended, or just after."""
+    posting_id = await world.post("to-small")
+    stop = replace(
+        state(StateKind.PAUSE, posting_id=posting_id),
+        until=NOON + timedelta(days=5),
+        rule_id="ofr_506_spam",
+    )
+    await provider_states.add(world.db, stop)
+    await world.set_clock(NOON + timedelta(days=5, seconds=1))
+    await world.owner.execute("update relais.posting set fresh_until = 'infinity'")
+
+    await provider_states.resume(world.owner, "orange", who="test", reason="test")
+
+    assert {claim.provider for claim in await claim(world)} == set(SMALL)
 
 
 async def test_bins_are_of_one_width(db: Connection) -> None:

@@ -43,10 +43,10 @@ async def purged_at(owner: Connection, db: Connection, age: timedelta) -> tuple[
 
 
 AGES = {
-    "within the messages' time": (7 * DAY, (0, 0, 0, 0, 0), True, 2),
-    "after it": (8 * DAY, (1, 1, 0, 0, 0), False, 2),
-    "within the traces' time": (90 * DAY, (1, 1, 0, 0, 0), False, 2),
-    "after it, too": (91 * DAY, (1, 1, 2, 1, 0), False, 0),
+    "within the messages' time": (7 * DAY, (0, 0, 0, 0, 0, 0), True, 2),
+    "after it": (8 * DAY, (1, 1, 0, 0, 0, 0), False, 2),
+    "within the traces' time": (90 * DAY, (1, 1, 0, 0, 0, 0), False, 2),
+    "after it, too": (91 * DAY, (1, 1, 2, 1, 0, 0), False, 0),
 }
 
 
@@ -85,7 +85,7 @@ async def test_what_is_not_finished_stays(owner: Connection, db: Connection) -> 
         posting_id,
     )
     # One copy has still to be cancelled; what it was made from is needed no more.
-    assert await purged_at(owner, db, 400 * DAY) == (0, 1, 0, 0, 0)
+    assert await purged_at(owner, db, 400 * DAY) == (0, 1, 0, 0, 0, 0)
 
 
 async def test_a_held_posting_stays(owner: Connection, db: Connection) -> None:
@@ -181,16 +181,16 @@ async def test_an_arrival(
 
     assert not any(await purged_at(owner, db, kept))
     if gone is not None:
-        assert await purged_at(owner, db, gone) == (0, 1, 0, 0, 0)
+        assert await purged_at(owner, db, gone) == (0, 1, 0, 0, 0, 0)
         [row] = await db.fetch("select raw, reason, uid from relais.arrival")
         assert tuple(row) == (None, None, 1)
 
 
 NOTICES = {
-    "young": ("handed_over", 6 * DAY, (0, 0, 0, 0, 0)),
-    "of more than a week": ("handed_over", 8 * DAY, (1, 0, 0, 0, 0)),
-    "old": ("handed_over", 91 * DAY, (1, 0, 0, 0, 1)),
-    "not sent yet": ("deferred", 400 * DAY, (0, 0, 0, 0, 0)),
+    "young": ("handed_over", 6 * DAY, (0, 0, 0, 0, 0, 0)),
+    "of more than a week": ("handed_over", 8 * DAY, (1, 0, 0, 0, 0, 0)),
+    "old": ("handed_over", 91 * DAY, (1, 0, 0, 0, 1, 0)),
+    "not sent yet": ("deferred", 400 * DAY, (0, 0, 0, 0, 0, 0)),
 }
 
 
@@ -214,7 +214,7 @@ async def test_a_notice(
     )
 
     assert await purged_at(owner, db, age) == purged
-    assert await db.fetchval("select count(*) from relais.delivery") == 1 - purged[-1]
+    assert await db.fetchval("select count(*) from relais.delivery") == 1 - purged[4]
 
 
 async def test_a_limit_still_counts(owner: Connection, db: Connection) -> None:
@@ -240,4 +240,48 @@ async def test_what_others_hold_is_left(owner: Connection, db: Connection) -> No
         await owner.execute("select from relais.posting for update")
         assert not any(astuple(await retention.purge(db, **KEPT))[2:])
 
-    assert (await purged_at(owner, db, 91 * DAY))[2:] == (2, 1, 0)
+    assert (await purged_at(owner, db, 91 * DAY))[2:] == (2, 1, 0, 0)
+
+
+FAILED = """
+    insert into relais.address_failure (address, delivery_id, posting_id, provider, failed_at,
+                                        is_permanent, reason, status, evidence, words)
+    values ($1, $2, 1, 'other', $3, true, 'unknown_user', '5.1.1', 'no such user', '')
+"""
+STATE = """
+    insert into relais.address_health (address, state, since, reason, status, evidence)
+    values ($1, $2, $3, 'unknown_user', '5.1.1', 'no such user')
+"""
+
+
+async def test_what_came_back_from_addresses(owner: Connection, db: Connection) -> None:
+    """The words go first; then the failures of who is written to, and not of who is held."""
+    for number, state in enumerate(("alive", "suspect", "held", "trial")):
+        await owner.execute(FAILED, f"{state}@b.fr", number, NOON)
+        if state != "alive":
+            await owner.execute(STATE, f"{state}@b.fr", state, NOON)
+    await owner.execute(
+        "insert into relais.burst (posting_id, provider, words, failures, began_at)"
+        " values (1, 'other', '', 4, $1)",
+        NOON,
+    )
+
+    assert not any(await purged_at(owner, db, 30 * DAY))
+    assert await said(owner) == {"no such user"}
+    assert not any(await purged_at(owner, db, 31 * DAY))
+    assert await said(owner) == {""}
+    assert not any(await purged_at(owner, db, 90 * DAY))
+    assert (await purged_at(owner, db, 91 * DAY))[-1] == 3
+
+    kept = await owner.fetch("select address from relais.address_failure order by 1")
+    assert [row["address"] for row in kept] == ["held@b.fr"]
+    assert await owner.fetchval("select count(*) from relais.burst") == 0
+
+
+async def said(owner: Connection) -> set[str]:
+    """Return the words of servers that are kept of addresses."""
+    rows = await owner.fetch(
+        "select evidence from relais.address_failure union select evidence"
+        " from relais.address_health"
+    )
+    return {row["evidence"] for row in rows}

@@ -10,6 +10,7 @@ from typing import NamedTuple, get_args
 
 import pytest
 
+from worker.mail.reason import Reason
 from worker.policy.feedback import Action
 from worker.policy.limit import Limit
 from worker.policy.outcome import (
@@ -17,6 +18,7 @@ from worker.policy.outcome import (
     ArrivalOutcome,
     DeliveryOutcome,
     DeliveryResult,
+    Foreign,
     OptOutMethod,
 )
 from worker.telemetry.metrics import Actor, ImapError, Metrics, Outlook
@@ -65,7 +67,8 @@ def test_all_series_from_the_start() -> None:
         assert value(metrics, "deliveries_finished_total", result=result) == 0
     for actor in get_args(Actor):
         assert value(metrics, "actor_last_success_timestamp_seconds", actor=actor) == 0
-    assert value(metrics, "bounces_total", **{"class": "policy"}) == 0
+    for why in Foreign:
+        assert value(metrics, "foreign_reports_total", why=why) == 0
     assert value(metrics, "imap_connected") == 0
     assert value(metrics, "imap_last_success_timestamp_seconds") == 0
     assert value(metrics, "smtp_connections") == 0
@@ -79,10 +82,12 @@ def test_everything_at_once() -> None:
     metrics.set_backlog({}, providers=providers)
     metrics.set_limits([], providers=providers)
     metrics.set_outlook(dict.fromkeys(providers, OUTLOOKS["busy"].outlook))
+    metrics.know_providers(providers)
+    metrics.set_addresses({})
 
     samples = [line for line in metrics.exposition().decode().splitlines() if line[0] != "#"]
 
-    assert len(samples) < 300
+    assert len(samples) < 750
     assert not [line for line in samples if "_created" in line]
     assert all(re.match(r"(relais|process)_", line) for line in samples)
 
@@ -143,28 +148,60 @@ def test_mailbox() -> None:
     assert value(metrics, "imap_connected") == 0
 
 
-STATUSES = {
-    "5.1.1": "address",
-    "5.2.2": "mailbox",
-    "5.7.26": "policy",
-    "5.0.0": "other",
-    "4.9.9": "other",
-    "5": "other",
-    "": "other",
-    "5.-1.0": "other",
-    "5.²": "other",
-    "jean@orange.fr": "other",
+class Bounce(NamedTuple):
+    """What was read of a copy that came back, and where it is counted."""
+
+    action: Action
+    reason: Reason
+    kind: str
+    counted: str
+
+
+BOUNCES = {
+    "no such user": Bounce(Action.HARD, Reason.UNKNOWN_USER, "hard", "unknown_user"),
+    "full": Bounce(Action.SOFT, Reason.FULL, "soft", "full"),
+    "a rule knows better": Bounce(Action.SOFT, Reason.UNKNOWN_USER, "soft", "unknown"),
+    "nobody says why": Bounce(Action.HARD, Reason.UNKNOWN, "hard", "unknown"),
+    "not the address's": Bounce(Action.CONTENT, Reason.CONTENT, "other", "unknown"),
 }
 
 
-@pytest.mark.parametrize("status", STATUSES)
-def test_bounce(status: str) -> None:
-    """A stranger wrote the status: it chooses a label, and never makes one."""
+@pytest.mark.parametrize("case", BOUNCES.values(), ids=BOUNCES)
+def test_bounce(case: Bounce) -> None:
+    """A class and a reason choose a series that was there from the start."""
+    metrics = Metrics()
+    metrics.know_providers(["orange"])
+    labels = {"provider": "orange", "class": case.kind, "reason": case.counted}
+    assert value(metrics, "bounces_total", **labels) == 0
+
+    metrics.bounced("orange", case.action, case.reason)
+
+    assert value(metrics, "bounces_total", **labels) == 1
+
+
+def test_complaints() -> None:
+    """By provider, and by the definition of the list; both are there from the start."""
+    metrics = Metrics()
+    metrics.know_providers(["orange"])
+    metrics.know_definitions(["everybody"])
+    assert value(metrics, "list_complaints_total", definition="everybody") == 0
+
+    metrics.complained("everybody", "orange")
+
+    assert value(metrics, "complaints_total", provider="orange") == 1
+    assert value(metrics, "list_complaints_total", definition="everybody") == 1
+
+
+def test_addresses() -> None:
+    """Each state is shown, also that of nobody."""
     metrics = Metrics()
 
-    metrics.bounced(status)
+    metrics.set_addresses({"held": 3})
 
-    assert value(metrics, "bounces_total", **{"class": STATUSES[status]}) == 1
+    assert value(metrics, "addresses", state="held") == 3
+    assert value(metrics, "addresses", state="trial") == 0
+    metrics.forget_facts()
+    assert value(metrics, "addresses", state="held") is None
 
 
 def test_facts() -> None:
