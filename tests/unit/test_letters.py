@@ -11,6 +11,7 @@ import pytest
 
 from worker.mail.answer import Meaning, read_answer
 from worker.mail.list_headers import ReplyTo
+from worker.mail.reason import Reason as Failing
 from worker.notices import letters
 from worker.notices.footer import footer_words
 from worker.notices.letters import About, reason_words
@@ -288,6 +289,57 @@ def test_farewell(lang: str) -> None:
     assert (seen(lines[0]), seen(lines[-1])) == (first, last)
     assert [line for line in lines if "https://" in line] == [f"  {LINK}"]
     assert lang == "en" or not re.search(r"(?<=\S) [?:!;»]|« ", letter.text)
+
+
+RECHECKS = {
+    "fr": (
+        "Votre adresse fonctionne-t-elle ? Un message n\u2019a pas pu vous être remis",
+        (
+            "Un message de « Bureau » n\u2019a pas pu vous être remis à cette adresse :"
+            " ce qui suit le @ n\u2019existe pas : peut-être une faute de frappe."
+        ),
+        "Message automatique · Une question ? aide@example.fr",
+    ),
+    "en": (
+        "Does your address work? A message could not be delivered to you",
+        (
+            "A message of “Bureau” to this address came back to us:"
+            " what follows the @ does not exist: perhaps a typing mistake."
+        ),
+        "Automatic message · Questions? aide@example.fr",
+    ),
+}
+
+
+@pytest.mark.parametrize("lang", RECHECKS)
+def test_recheck(lang: str) -> None:
+    """Whoever reads it has nothing to do: no link, no question."""
+    subject, first, last = RECHECKS[lang]
+    letter = letters.recheck(
+        lang, title="Bureau", help_address="aide@example.fr", reason=Failing.UNKNOWN_DOMAIN
+    )
+    lines = letter.text.splitlines()
+
+    assert (seen(letter.subject), letter.lang) == (subject, lang)
+    assert (seen(lines[0]), seen(lines[-1])) == (first, last)
+    assert "://" not in letter.text
+    assert lang == "en" or not re.search(r"(?<=\S) [?:!;»]|« ", letter.text)
+
+
+FIRSTS = {
+    "fr": {1: "1er mai", 2: "2 mai", 11: "11 mai", 21: "21 mai", 31: "31 mai"},
+    "en": {1: "1 May", 2: "2 May", 11: "11 May", 21: "21 May", 31: "31 May"},
+}
+
+
+@pytest.mark.parametrize("lang", FIRSTS)
+def test_the_first_of_a_month(lang: str) -> None:
+    """Is the only day that French counts."""
+    for day, shown in FIRSTS[lang].items():
+        about = replace(ABOUT, lang=lang, member_file=date(2026, 5, day))
+        until = datetime(2026, 5, day, 9, 30, tzinfo=UTC)
+        letter = letters.confirmation(about, recipients=1, size=1, link=LINK, until=until)
+        assert sum(f" {shown}" in line for line in seen(letter.text).splitlines()) == 2
 
 
 SIZES = {0: "1 ko", 1: "1 ko", 1499: "1 ko", 999_499: "999 ko", 1_000_000: "1 Mo",

@@ -37,6 +37,7 @@ class Letter:
     subject: str
     text: str
     lang: str
+    html: str = ""  # The same words, for programs that show them so; "": text alone.
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,13 @@ def write_notice(
 
     ValueError if *envelope* has what is no address: whoever asks has checked them.
     """
-    body, about_body = _text_part(letter.text)
+    body, about_body = _text_part(letter.text, b"plain")
+    if letter.html:
+        html, about_html = _text_part(letter.html, b"html")
+        body, about_body = _multipart(b"alternative", (about_body, body), (about_html, html))
     if attached is not None:
-        body, about_body = _with_attachment(body, about_body, attached)
+        message = [attached.header], attached.body
+        body, about_body = _multipart(b"mixed", (about_body, body), message)
     header = b"".join((*_header(letter, envelope, now), *about_body))
     return freeze(signed(header, signer, now), body)
 
@@ -131,34 +136,35 @@ def _angled(address: str) -> bytes:
     return f"<{address}>".encode("ascii")
 
 
-def _text_part(text: str) -> tuple[bytes, list[bytes]]:
+def _text_part(text: str, kind: bytes) -> tuple[bytes, list[bytes]]:
     octets = without_nul(text.rstrip("\n").encode("utf-8", "replace")) + b"\n"
     return binascii.b2a_qp(octets, quotetabs=False, istext=True), [
-        field_line("Content-Type", b"text/plain; charset=utf-8"),
+        field_line("Content-Type", b"text/%s; charset=utf-8" % kind),
         field_line("Content-Transfer-Encoding", b"quoted-printable"),
     ]
 
 
-def _with_attachment(
-    text: bytes, about_text: list[bytes], attached: Attachment
+def _multipart(
+    kind: bytes, first: tuple[list[bytes], bytes], second: tuple[list[bytes], bytes]
 ) -> tuple[bytes, list[bytes]]:
+    """Put two parts, each with the fields about it, under each other (RFC 2046, section 5.1)."""
     # A hash of both cannot stand in either.
-    boundary = b"=_" + sha256(text + attached.body).hexdigest()[:40].encode("ascii")
+    hashed = sha256(first[1] + second[1]).hexdigest()[:40]
+    boundary = b"=_" + hashed.encode("ascii")
     parts = b"".join(
         (
             b"--%s\r\n" % boundary,
-            *about_text,
+            *first[0],
             b"\r\n",
-            text,
+            first[1],
             b"\r\n--%s\r\n" % boundary,
-            attached.header,
+            *second[0],
             b"\r\n",
-            attached.body,
+            second[1],
             b"\r\n--%s--\r\n" % boundary,
         )
     )
-    kind = b'multipart/mixed; boundary="%s"' % boundary
     return parts, [
-        field_line("Content-Type", kind),
+        field_line("Content-Type", b'multipart/%s; boundary="%s"' % (kind, boundary)),
         field_line("Content-Transfer-Encoding", b"8bit"),
     ]

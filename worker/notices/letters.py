@@ -15,11 +15,14 @@ from babel.numbers import format_decimal
 from worker.mail.address import readable
 from worker.mail.notice import Letter
 from worker.notices.catalogue import translations
+from worker.notices.failure import failure_words
 from worker.policy.admission import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
+
+    from worker.mail.reason import Reason as Failing
 
 _SUBJECT_LIMIT = 120
 _REASON_LIMIT = 500
@@ -50,7 +53,7 @@ class About:
 
     def letter(self, subject: str, *paragraphs: str) -> Letter:
         """Put a letter together; the last, grey line names the posting and a human."""
-        about = _last_line(self.lang, self.help_address, self.number)
+        about = last_line(self.lang, self.help_address, self.number)
         text = "\n\n".join([*(p for p in paragraphs if p), about])
         return Letter(f"{subject} \u2013 {self.shown_subject}", text, self.lang)
 
@@ -209,7 +212,7 @@ def farewell(lang: str, *, domain: str, link: str, help_address: str) -> Letter:
         say("→ It was not you, or you have changed your mind? Undo it on this page:")
         + f"\n  {link}",
         say("Else there is nothing for you to do: this was the last message."),
-        _last_line(lang, help_address),
+        last_line(lang, help_address),
     )
     return Letter(say("You are unsubscribed from all lists"), "\n\n".join(paragraphs), lang)
 
@@ -222,14 +225,38 @@ def how_to_leave(lang: str, *, title: str, link: str, help_address: str) -> Lett
         % {"list": title},
         say("→ One button on this page, and you get it no more:") + f"\n  {link}",
         say("This link is in each message of the list. It is yours alone: do not pass it on."),
-        _last_line(lang, help_address),
+        last_line(lang, help_address),
     )
     return Letter(
         say("How to leave the list “%(list)s”") % {"list": title}, "\n\n".join(paragraphs), lang
     )
 
 
-def _last_line(lang: str, help_address: str, number: int | None = None) -> str:
+def recheck(lang: str, *, title: str, help_address: str, reason: Failing) -> Letter:
+    """Ask an address, by what comes back from it, whether it works; its reader has nothing to do.
+
+    *reason* is why the message came back.
+    """
+    say = translations(lang).gettext
+    paragraphs = (
+        say("A message of “%(list)s” to this address came back to us: %(reason)s.")
+        % {"list": title, "reason": failure_words(lang, reason)},
+        say(
+            "If you read this, your address works: there is nothing for you to do,"
+            " and you get the next messages as before."
+        ),
+        say("If this mail comes back as well, we will write to this address no more."),
+        last_line(lang, help_address),
+    )
+    return Letter(
+        say("Does your address work? A message could not be delivered to you"),
+        "\n\n".join(paragraphs),
+        lang,
+    )
+
+
+def last_line(lang: str, help_address: str, number: int | None = None) -> str:
+    """Say by what a letter was written, whom to ask, and by which number."""
     say = translations(lang).gettext
     parts = [
         say("Automatic message"),
@@ -294,7 +321,14 @@ def _size(about: About, size: int) -> str:
 
 
 def _moment(about: About, moment: datetime) -> str:
-    return format_datetime(moment, about.say("EEEE d MMMM, HH:mm"), locale=about.lang)
+    pattern = ordinal(about.lang, about.say("EEEE d MMMM, HH:mm"), moment)
+    return format_datetime(moment, pattern, locale=about.lang)
+
+
+def ordinal(lang: str, pattern: str, day: date) -> str:
+    """Return the *pattern* of a date in the language *lang*; in French it is "1er mai"."""
+    is_first = lang == "fr" and day.day == 1
+    return pattern.replace("d MMMM", "d'er' MMMM") if is_first else pattern
 
 
 def _people_of_file(about: About, count: int) -> str:
@@ -302,7 +336,8 @@ def _people_of_file(about: About, count: int) -> str:
     people = _people(about, count)
     if about.member_file is None:
         return people
-    day = format_date(about.member_file, about.say("d MMMM"), locale=about.lang)
+    pattern = ordinal(about.lang, about.say("d MMMM"), about.member_file)
+    day = format_date(about.member_file, pattern, locale=about.lang)
     return about.say("%(people)s (member file of %(day)s)") % {"people": people, "day": day}
 
 

@@ -107,6 +107,17 @@ async def directory(db: Connection) -> list[DirectoryEntry]:
     return [DirectoryEntry(**row) for row in await db.fetch(DIRECTORY)]
 
 
+DIRECTORY_OF = """
+    SELECT $1 AS definition, address, people AS recipients FROM lists.directory_of($1)
+     WHERE people > 0
+"""
+
+
+async def directory_of(db: Connection, definition: str) -> list[DirectoryEntry]:
+    """Return every address that *definition* has now. Asks the admin's query."""
+    return [DirectoryEntry(**row) for row in await db.fetch(DIRECTORY_OF, definition)]
+
+
 def as_json(parts: Mapping[str, str]) -> str:
     """Write address parts as the argument of a jsonb parameter."""
     return json.dumps(dict(parts), sort_keys=True)

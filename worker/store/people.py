@@ -38,13 +38,13 @@ class Search:
 SEARCHES = """
     SELECT d.name AS definition, lists.has_column(d.view, 'person') AS knows_people, format(
            'SELECT DISTINCT btrim(v.email::text) AS address, %1$s AS person,'
-           ' jsonb_build_object(%2$s)::text AS parts'
+           ' jsonb_build_object(%2$s)::text AS parts, btrim(%4$s) AS name'
            '  FROM %3$s v'
            ' WHERE lower(btrim(v.email::text)) = $1 OR %1$s = ANY ($2::text[]) LIMIT $3',
            lists.column_or_null(d.view, 'person', 'text'),
            (SELECT string_agg(format('%L, v.%I::text', part, part), ', ')
               FROM unnest(d.parts) part),
-           d.view) AS statement
+           d.view, lists.column_or_null(d.view, 'name', 'text')) AS statement
       FROM lists.definition d ORDER BY d.name
 """
 
@@ -61,13 +61,41 @@ class Row:
     address: str
     person: str | None
     parts: dict[str, str]
+    name: str = ""  # No answer to whose a row is, but how to speak of them.
 
 
 async def rows(db: Connection, search: Search, address: str, people: Sequence[str]) -> list[Row]:
     """Return the rows for *address* or one of *people*. Asks the admin's query."""
     found = await db.fetch(search.statement, address, people, _ROWS_OF_A_VIEW)
-    rows = [Row(r["address"] or "", r["person"], json.loads(r["parts"])) for r in found]
+    rows = [
+        Row(r["address"] or "", r["person"], json.loads(r["parts"]), r["name"] or "") for r in found
+    ]
     return [row for row in rows if None not in row.parts.values()]  # Else it is on no list.
+
+
+ALIKE = """
+    SELECT d.name AS definition, format(
+           'SELECT DISTINCT a.address FROM %s v,'
+           ' LATERAL (SELECT lower(btrim(v.email::text)) AS address) a'
+           ' WHERE split_part(a.address, ''@'', 1) = $1'
+           '    OR split_part(a.address, ''@'', 2) = $2 AND left(a.address, 1) = left($1, 1)'
+           ' ORDER BY 1 LIMIT 1000', d.view) AS statement
+      FROM lists.definition d ORDER BY d.name
+"""
+
+
+async def alike(db: Connection) -> list[tuple[str, str]]:
+    """Return for each definition the statement that finds what may be meant by an address."""
+    return [(row["definition"], row["statement"]) for row in await db.fetch(ALIKE)]
+
+
+async def alike_in(db: Connection, statement: str, address: str) -> list[str]:
+    """Return addresses with the local part of *address*, or near it in its domain.
+
+    Asks the admin's query.
+    """
+    local_part, _, domain = address.rpartition("@")
+    return [row["address"] for row in await db.fetch(statement, local_part, domain)]
 
 
 KNOWN = """
@@ -136,6 +164,7 @@ class Suppressed:
     reason: str
     source: str
     since: datetime
+    note: str | None  # Why an operator took them out, as it was kept.
 
 
 # What somebody left before they were erased is known by its hash.
@@ -145,7 +174,11 @@ SUPPRESSIONS = """
           FROM relais.salt, unnest(array[$1, 'address:' || $1]
                                    || ARRAY(SELECT 'person:' || unnest($3::text[]))) theirs
     )
-    SELECT l.address AS scope, s.reason::text, s.source, s.since
+    SELECT l.address AS scope, s.reason::text, s.source, s.since,
+           (SELECT a.reason FROM relais.audit a
+             WHERE s.source = 'operator'
+               AND a.what = format('suppress %s on %s', s.address, coalesce(l.address, 'all lists'))
+             ORDER BY a.audit_id DESC LIMIT 1) AS note
       FROM relais.suppression s LEFT JOIN relais.list l USING (list_id)
      WHERE s.address = $1 OR s.person_id = ANY ($2::bigint[])
         OR s.address IN (SELECT 'erased:' || hash FROM hashed)

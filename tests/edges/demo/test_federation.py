@@ -10,10 +10,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from tests.edges.store.ailments import ail
 from worker.demo import federation
 from worker.demo.federation import PROVIDERS, Mailbox, invent
 from worker.demo.stage import SEED, tracks
 from worker.mail.address import usable_address
+from worker.mail.reason import Reason
 from worker.store import authors, lists
 from worker.store.database import connect
 from worker.store.migrations import up
@@ -126,6 +128,31 @@ async def test_the_lists_have_no_errors(db: Connection) -> None:
         ("warning", "rows without a usable address: 5"),
         ("remark", "rows that repeat an address of the same list: 2"),
     }
+
+
+async def test_the_secretary_of_the_club_mends(db: Connection, database: Database) -> None:
+    """A mailbox that is gone has somebody who knows its member."""
+    gone = [m for m in PEOPLE.members if m.mailbox is Mailbox.GONE and m.active]
+    for member in gone:
+        await ail(db, (member.usable or "").lower(), Reason.UNKNOWN_USER)
+    worker = await connect(database.url)
+    try:
+        rows = await worker.fetch(
+            "SELECT address, name, lists, secretary FROM relais.v_dead_addresses"
+        )
+    finally:
+        await worker.close()
+
+    secretaries = {
+        role.club: PEOPLE.members[role.member].email
+        for role in PEOPLE.roles
+        if role.role == "secretaire" and role.club is not None
+    }
+    assert {row["address"]: (row["name"], row["secretary"]) for row in rows} == {
+        (member.usable or "").lower(): (member.full_name, secretaries[member.club])
+        for member in gone
+    }
+    assert all("tous" in row["lists"] and len(row["lists"]) == 2 for row in rows)
 
 
 async def test_the_worker_cannot_read_the_member_file(db: Connection, database: Database) -> None:

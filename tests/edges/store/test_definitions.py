@@ -240,6 +240,10 @@ VIEWS = {
         "select email, 1 as may_post, ''::text as x from club.member",
         "may_post is integer and must be boolean: write may_post::boolean as may_post in the view",
     ),
+    "secretary": (
+        "select email, 1 as secretary, ''::text as x from club.member",
+        "secretary is integer and must be text: write secretary::text as secretary in the view",
+    ),
 }
 
 
@@ -252,6 +256,17 @@ async def test_columns_have_their_types(club: Connection, query: str, said: str)
         await club.execute("select lists.define('lists.poor', 'x.{x}', 'Poor')")
 
     assert f"list poor: {said}" in str(refusal.value)
+
+
+async def test_who_mends_is_computed(club: Connection) -> None:
+    """A copy needs no secretary: so it is the check that finds out what is wrong with it."""
+    await club.execute(
+        "create view lists.poor as select email, (1 / (length(email) * 0))::text as secretary"
+        " from club.member; select lists.define('lists.poor', 'poor', 'Poor')"
+    )
+
+    found = await findings(club)
+    assert ("poor", "error", "its query fails: division by zero") in found
 
 
 async def test_domains_and_varchar_are_text(club: Connection) -> None:
@@ -327,6 +342,22 @@ async def test_a_row_from_before_is_valid(club: Connection) -> None:
     )
 
     assert await findings(club) == set()
+
+
+async def test_secretaries_who_cannot_be_written_to(club: Connection) -> None:
+    """They are counted: their letters would go to somebody else, and nobody would know."""
+    await club.execute(
+        """
+        create view lists.mended as
+            select 'a@b.fr' as email, who as secretary
+              from unnest(array['judo@club.fr', ' Judo@club.fr ', 'judo', 'a@b', '', null]) who;
+        select lists.define('lists.mended', address => 'nommes', title => 'Nommés');
+        """
+    )
+
+    found = await findings(club)
+
+    assert ("mended", "warning", "rows whose secretary cannot be written to: 2") in found
 
 
 async def test_both_checks_find_the_same(club: Connection) -> None:

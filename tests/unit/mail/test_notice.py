@@ -310,3 +310,34 @@ def test_whoever_knows_one_notice_cannot_end_the_next() -> None:
 
     assert attached_to(wire(attached=copied)) == ("message/rfc822", copied)
     assert len(read(wire(attached=copied)).get_payload()) == 2
+
+
+HTML = '<p lang="fr">Un message à votre nom est arrivé.</p>\n<p>.</p>\n'
+
+
+def test_text_goes_before_html() -> None:
+    """A program shows the last form that it can; both are as written."""
+    notice = read(wire(replace(LETTER, html=HTML)))
+
+    assert notice.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in notice.iter_parts()] == [
+        "text/plain",
+        "text/html",
+    ]
+    html = notice.get_body(("html",))
+    assert html is not None
+    assert text_of(notice) == TEXT
+    assert str(html.get_content()).replace("\r\n", "\n") == HTML
+
+
+def test_html_and_a_message() -> None:
+    """What is attached stands beside both forms."""
+    octets = wire(replace(LETTER, html=HTML), attached=MESSAGE)
+    notice = read(octets)
+
+    assert [part.get_content_type() for part in notice.iter_parts()] == [
+        "multipart/alternative",
+        "message/rfc822",
+    ]
+    assert text_of(notice) == TEXT
+    assert attached_to(octets)[1].startswith(MESSAGE.rstrip(b"\r\n"))
