@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from worker.cli import (
+    bounces,
     dkim,
     limits,
     lists,
@@ -17,6 +18,7 @@ from worker.cli import (
     provider,
     queue,
     run,
+    suppress,
     who,
 )
 from worker.cli.watch import WatchedCommand
@@ -41,6 +43,8 @@ relais.add_typer(postings.verbs, name="posting")
 relais.command("queue", cls=WatchedCommand)(queue.show_queue)
 relais.command("who")(who.show_who)
 relais.add_typer(person.verbs, name="person")
+relais.add_typer(bounces.verbs, name="bounces")
+relais.add_typer(suppress.verbs, name="suppress")
 relais.add_typer(limits.verbs, name="limits")
 relais.add_typer(provider.verbs, name="provider")
 relais.add_typer(mailbox.verbs, name="mailbox")

@@ -17,11 +17,11 @@ from worker.cli.stored import (
     Message,
     find_views,
     messages_of,
-    read_whole_address,
     subject_of,
 )
 from worker.cli.verb import (
     PROBLEM,
+    AddressArgument,
     ConfigOption,
     JsonOption,
     ReasonOption,
@@ -31,7 +31,7 @@ from worker.cli.verb import (
     reason_given,
     told,
 )
-from worker.cli.whose import Whose
+from worker.cli.whose import Whose, read_whole_address
 from worker.config import Config
 from worker.store import audit, erasure, personal
 from worker.store.erasure import Erased
@@ -67,7 +67,7 @@ class _Rehearsed(Exception):
 
 
 def erase_person(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="A person's address.")],
+    address: AddressArgument,
     *,
     reason: ReasonOption,
     yes: Annotated[bool, typer.Option("--yes", help="Erase, and do not ask.")] = False,
@@ -182,6 +182,7 @@ _WORDS = {
     "entries": ("entry by hand", "entries by hand"),
     "addresses": ("known address", "known addresses"),
     "authentications": ("remembered authentication", "remembered authentications"),
+    "failures": ("copy that came back", "copies that came back"),
     "bans": ("ban kept as a hash", "bans kept as a hash"),
     "suppressions": ("opt-out kept as a hash", "opt-outs kept as a hash"),
     "keys": ("key of their links", "keys of their links"),

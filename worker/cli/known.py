@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from worker.cli.show import print_table
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -28,6 +30,20 @@ def problems_listed(problems: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"definition": name, "error": error} for name, error in problems.items()]
 
 
+def print_problems(problems: Mapping[str, str]) -> None:
+    """Print which views gave no answer, and why, below what the others say."""
+    if problems:
+        print()
+        print_table(("no answer of", "because"), list(problems.items()))
+
+
+def on_none(problems: Mapping[str, str]) -> str:
+    """Return what is said of an address that no list has, as far as they can tell."""
+    if not problems:
+        return "on none now"
+    return f"on none that answered; no answer of {', '.join(problems)}"
+
+
 def unasked(problems: Mapping[str, str]) -> str:
     """Return the sentence that says so, or nothing."""
     failed = ", ".join(f"{name} ({error})" for name, error in problems.items())
@@ -38,8 +54,16 @@ def suppression_table(suppressions: Sequence[Suppressed]) -> Table:
     """Return what they left."""
     return (
         ("out of", "because", "by", "since"),
-        [(s.scope or "all lists", s.reason, s.source, shown(s.since)) for s in suppressions],
+        [
+            (s.scope or "all lists", because(s.reason, s.note), s.source, shown(s.since))
+            for s in suppressions
+        ],
     )
+
+
+def because(reason: str, note: str | None) -> str:
+    """Return why somebody is suppressed, with the words of the operator who did it."""
+    return f"{reason}: {note}" if note else reason
 
 
 def ban_table(bans: Sequence[Ban]) -> Table:
@@ -62,5 +86,5 @@ def authentication_table(authentications: Sequence[Remembered]) -> Table:
 
 
 def shown(moment: datetime) -> str:
-    """Return a moment in local time."""
-    return f"{moment.astimezone():%d %b %Y, %H:%M}"
+    """Return a moment in local time, and which that is."""
+    return f"{moment.astimezone():%d %b %Y, %H:%M %Z}"

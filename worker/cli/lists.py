@@ -1,14 +1,17 @@
 """``relais lists`` and ``relais list``."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import asyncpg
 import typer
 
 from worker.cli import findings
+from worker.cli.known import print_problems, problems_listed
 from worker.cli.reading import reading
 from worker.cli.show import counted, print_facts, print_json, print_table, visible
 from worker.cli.size import octets
@@ -21,6 +24,7 @@ from worker.store.checks import Inspection
 from worker.store.database import LOST, failed_query
 from worker.store.lists import DirectoryEntry
 from worker.store.overview import ListFacts
+from worker.store.views import Views
 
 if TYPE_CHECKING:
     from worker.store.database import Connection
@@ -57,20 +61,34 @@ def show_lists(
         if check:
             _check_lists(config, as_json=as_json)
             return
-        entries = [
-            entry
-            for entry in asyncio.run(_read_directory(config))
-            if grep.lower() in entry.address.lower()
-        ]
+        found, problems = asyncio.run(_read_directory(config))
+        entries = [entry for entry in found if grep.lower() in entry.address.lower()]
         if as_json:
-            print_json({"lists": [_answer(entry, config) for entry in entries]})
-        elif entries:
-            print_table(
-                ("address", "definition", "recipients"),
-                [(_full(e.address, config), e.definition, e.recipients) for e in entries],
+            print_json(
+                {
+                    "lists": [_answer(entry, config) for entry in entries],
+                    "problems": problems_listed(problems),
+                }
             )
         else:
-            print("No list has such an address." if grep else "There is no list yet.")
+            _print_directory(
+                entries,
+                config,
+                nothing="No list has such an address." if grep else "There is no list yet.",
+            )
+            print_problems(problems)
+        if problems:
+            raise typer.Exit(PROBLEM)
+
+
+def _print_directory(entries: Sequence[DirectoryEntry], config: Config, *, nothing: str) -> None:
+    if entries:
+        print_table(
+            ("address", "definition", "recipients"),
+            [(_full(e.address, config), e.definition, e.recipients) for e in entries],
+        )
+    else:
+        print(nothing)
 
 
 def _check_lists(config: Config, *, as_json: bool) -> None:
@@ -135,6 +153,7 @@ def show_list(
                     "owner": definition.owner,
                     "recipients": facts.recipients,
                     "suppressed": facts.suppressed,
+                    "held": facts.held,
                     "postings": facts.postings,
                     "last_posting_at": facts.last_posting_at,
                 }
@@ -147,7 +166,8 @@ def show_list(
                 "Title": found.title,
                 **({"Reason": found.filled(definition.why)} if definition.why else {}),
                 **_rules(definition, config),
-                "Recipients": f"{facts.recipients} now; {facts.suppressed} have left",
+                "Recipients": f"{facts.recipients} now; {facts.suppressed} have left,"
+                f" {facts.held} held",
                 "Postings": str(facts.postings)
                 + (f", the last {last.astimezone():%d %b %Y, %H:%M %Z}" if last else ""),
             }
@@ -178,12 +198,15 @@ async def _read_inspection(config: Config) -> Inspection:
         return await checks.inspect(db)
 
 
-async def _read_directory(config: Config) -> list[DirectoryEntry]:
+async def _read_directory(config: Config) -> tuple[list[DirectoryEntry], Mapping[str, str]]:
+    """Return every address, and which queries gave no answer."""
     async with reading(config.database) as db:
-        try:
-            return await lists.directory(db)
-        except asyncpg.PostgresError as error:
-            raise failed_query("a list", error) from error
+        views = Views(db, _PATIENCE)
+        found: list[DirectoryEntry] = []
+        for definition in await lists.definitions(db):
+            query = partial(lists.directory_of, db, definition.name)
+            found += await views.ask(definition.name, query) or []
+    return sorted(found, key=lambda entry: entry.address), views.problems
 
 
 async def _read_list(config: Config, address: str) -> tuple[ListAddress, ListFacts]:

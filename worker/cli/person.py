@@ -21,21 +21,20 @@ from worker.cli.known import (
     unasked,
 )
 from worker.cli.show import print_facts, print_json, print_table
-from worker.cli.stored import Message, Stored, read_stored, read_whole_address
-from worker.cli.verb import ConfigOption, JsonOption, VerbError, find_config, told
+from worker.cli.stored import Message, Stored, read_stored
+from worker.cli.verb import AddressArgument, ConfigOption, JsonOption, VerbError, find_config, told
+from worker.cli.whose import read_whole_address
 from worker.config import Config
 
 verbs = typer.Typer(help="What is stored of one person.", no_args_is_help=True)
 verbs.command("erase")(erase_person)
-
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="A person's address.")]
 
 _FROM_MEMBERS = "from the member database"
 
 
 @verbs.command("export")
 def export_person(
-    address: Address,
+    address: AddressArgument,
     *,
     messages: Annotated[
         Path | None,
@@ -96,6 +95,8 @@ def _answer(stored: Stored, files: Mapping[int, str], config: Config) -> dict[st
         "postings": [{**asdict(p), "list": full(p.list)} for p in stored.postings],
         "decisions": [asdict(decision) for decision in stored.decisions],
         "notices": [asdict(notice) for notice in stored.notices],
+        "failures": [asdict(failure) for failure in stored.failures],
+        "address_states": [asdict(state) for state in stored.address_states],
         "authentications": [asdict(one) for one in stored.authentications],
         "audit": [asdict(one) for one in stored.audit],
         "messages": [_message(message, stored, files) for message in stored.messages],
@@ -179,6 +180,17 @@ def _tables(stored: Stored, files: Mapping[int, str]) -> list[Table]:
             [
                 (n.kind, f"#{n.posting}" if n.posting else "", n.state, shown(n.made_at))
                 for n in stored.notices
+            ],
+        ),
+        (
+            ("address", "is", "because", "since"),
+            [(a.address, a.state, a.reason, shown(a.since)) for a in stored.address_states],
+        ),
+        (
+            ("came back from", "of", "because", "at"),
+            [
+                (f.address, f"#{f.posting}" if f.posting else "", f.reason, shown(f.failed_at))
+                for f in stored.failures
             ],
         ),
         authentication_table(stored.authentications),

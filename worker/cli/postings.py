@@ -205,7 +205,7 @@ def _print_posting(
         "Author": f"{posting.author or '?'}  ({posting.proof or 'not proven'})",
         "State": f"{posting.state}{held}{ended_by}",
         "Who": f"{counted(posting.recipients, 'recipient')} of {counted(posting.listed, 'row')};"
-        f" {posting.suppressed} suppressed, {posting.unusable} unusable,"
+        f" {posting.suppressed} suppressed, {posting.held} held, {posting.unusable} unusable,"
         f" {counted(posting.duplicates, 'duplicate')}",
         "Deliveries": f"{posting.handed_over} handed over{ended}",
     }

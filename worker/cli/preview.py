@@ -16,11 +16,13 @@ from worker.cli.size import octets, read_size
 from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, told
 from worker.config import Config
 from worker.mail.address import addresses_in
+from worker.notices.failure import failure_words
 from worker.policy.admission import Reason, RollFacts, rails
 from worker.policy.expansion import ListAddress
 from worker.policy.situation import Situation
 from worker.policy.turns import NEWCOMER, QueueKey, weight_of
 from worker.store import expansion, overview, postings
+from worker.store.ailing import reason_stored
 from worker.store.database import failed_query
 from worker.store.expansion import Roll, Verdict
 from worker.store.members import member_file_date
@@ -223,6 +225,7 @@ def _print_json(seen: _Preview, *, who: bool) -> None:
             "recipients": seen.roll.listed,
             "would_receive": seen.roll.recipients,
             "suppressed": seen.roll.suppressed,
+            "held": seen.roll.held,
             "unusable": seen.roll.unusable,
             "duplicates": seen.roll.duplicates,
             "may_post": rights and rights.standing.may_post,
@@ -262,7 +265,7 @@ def _print(seen: _Preview, *, who: bool) -> None:
     if seen.size is not None:
         facts["Size"] = _size(seen, seen.size)
     facts["Who"] = (
-        f"{counted(roll.listed, 'row')} now: {roll.suppressed} suppressed,"
+        f"{counted(roll.listed, 'row')} now: {roll.suppressed} suppressed, {roll.held} held,"
         f" {roll.unusable} unusable, {counted(roll.duplicates, 'duplicate')};"
         f" {roll.recipients} would receive it"
     )
@@ -329,6 +332,8 @@ def _why(verdict: Verdict) -> str:
             return f"{flaw}: person {person}" if person else flaw
         case "suppressed":
             return _left(verdict)
+        case "held":
+            return _held(verdict)
         case "duplicate":
             return _same_as(verdict)
         case _:
@@ -347,6 +352,12 @@ def _left(verdict: Verdict) -> str:
         day=f"{verdict.since.astimezone():%d %b %Y}" if verdict.since else "?",
         source=verdict.source,
     )
+
+
+def _held(verdict: Verdict) -> str:
+    day = f"{verdict.since.astimezone():%d %b %Y}" if verdict.since else "?"
+    words = failure_words("en", reason_stored(verdict.reason or ""))
+    return f"held since {day}, for mail to it comes back: {words}"
 
 
 def _same_as(verdict: Verdict) -> str:

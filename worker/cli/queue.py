@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from worker.cli.limits import left_of
 from worker.cli.reading import reading, served
 from worker.cli.show import Block, Rows, age, counted, print_blocks, print_json, visible, when
 from worker.cli.states import briefly, in_words, of_provider, state_answer
-from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, told
+from worker.cli.verb import USAGE, ConfigOption, JsonOption, VerbError, find_config, one_of, told
 from worker.cli.watch import WatchOption, watch
 from worker.config import Config, Database
 from worker.policy.plan import Plan, Window
@@ -33,19 +32,12 @@ _OPTIONAL = {*_AGES, "in doubt", "state"}
 _NAMED_POSTINGS = 4
 
 
-class Grouping(Enum):
-    """What a line of the table stands for."""
-
-    PROVIDER = "provider"
-    LIST = "list"
-    POSTING = "posting"
-
-
 def show_queue(
     *,
     by: Annotated[
-        Grouping, typer.Option("--by", help="What each line stands for.")
-    ] = Grouping.PROVIDER,
+        str,
+        typer.Option("--by", metavar="provider|list|posting", help="What each line stands for."),
+    ] = "provider",
     watch_seconds: WatchOption = None,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
@@ -55,7 +47,7 @@ def show_queue(
         if watch_seconds is not None and as_json:
             raise VerbError("--watch is for people: leave out --watch or --json", code=USAGE)
         config = find_config(config_file)
-        answer, view = _GROUPINGS[by]
+        answer, view = _GROUPINGS[one_of(list(_GROUPINGS), by, option="--by")]
         # An embedded server runs for all looks, and each look has its own connection.
         with served(config.database) as database:
             if as_json:
@@ -365,8 +357,8 @@ def _list_name(address: str, config: Config) -> str:
 _Answer = Callable[[_Sight], dict[str, object]]
 _View = Callable[[_Sight], list[Block]]
 
-_GROUPINGS: dict[Grouping, tuple[_Answer, _View]] = {
-    Grouping.PROVIDER: (_provider_answer, _provider_view),
-    Grouping.LIST: (_list_answer, _list_view),
-    Grouping.POSTING: (_posting_answer, _posting_view),
+_GROUPINGS: dict[str, tuple[_Answer, _View]] = {
+    "provider": (_provider_answer, _provider_view),
+    "list": (_list_answer, _list_view),
+    "posting": (_posting_answer, _posting_view),
 }

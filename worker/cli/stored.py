@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from worker.cli.reading import reading, served
-from worker.cli.verb import USAGE, VerbError
-from worker.cli.whose import Views, Whose, find, read_address, rows_of
+from worker.cli.whose import Whose, find, rows_of
 from worker.mail.address import addresses_in, display_name, usable_address
 from worker.mail.header import read_message
 from worker.store import people, personal
+from worker.store.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +50,8 @@ class Stored:
     postings: list[personal.Posting]
     decisions: list[personal.Decision]
     notices: list[personal.Notice]
+    failures: list[personal.Failure]
+    address_states: list[personal.AddressState]
     authentications: list[people.Remembered]
     audit: list[personal.Audited]
     messages: list[Message]
@@ -71,16 +73,9 @@ class Stored:
                 *(self.members, self.entries, self.known_addresses, self.suppressions, self.bans),
                 *(self.deliveries, self.postings, self.decisions, self.notices),
                 *(self.authentications, self.audit, self.messages),
+                *(self.failures, self.address_states),
             )
         )
-
-
-def read_whole_address(text: str) -> str:
-    """Return the address in *text*, which must be one that somebody can be written to."""
-    address = read_address(text)
-    if not usable_address(address):
-        raise VerbError(f"{text!r} is no address", code=USAGE)
-    return address
 
 
 async def find_views(servers: Database, address: str) -> tuple[Whose, Mapping[str, str]]:
@@ -157,6 +152,8 @@ async def _stored(db: Connection, whose: Whose, problems: Mapping[str, str]) -> 
         postings=await personal.postings(db, subject),
         decisions=await personal.decisions(db, subject),
         notices=await personal.notices(db, subject),
+        failures=await personal.failures(db, subject),
+        address_states=await personal.address_states(db, subject),
         authentications=_once([await people.authentications(db, a) for a in every]),
         audit=await personal.audited(db, subject),
         messages=found,

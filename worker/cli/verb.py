@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 import asyncpg
 import typer
 
-from worker.cli.show import print_blocks, print_json
+from worker.cli.show import print_blocks, print_json, visible
 from worker.config import read_config
 from worker.errors import ConfigError, MigrationError, QueryFailed, StoreLost, StoreRefused
 from worker.store.embedded import EmbeddedPostgresError
@@ -45,6 +45,7 @@ ConfigOption = Annotated[
         " or /etc/relais/relais.toml.",
     ),
 ]
+AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", help="A person's address.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="R", help="Why; it is kept.")]
 
@@ -102,6 +103,13 @@ def reason_given(reason: str) -> str:
     if not reason.strip():
         raise VerbError("--reason must say why", code=USAGE)
     return reason.strip()
+
+
+def one_of(known: Sequence[str], given: str, *, option: str) -> str:
+    """Return what was *given*, which must be *known*."""
+    if given not in known:
+        raise VerbError(f"{option} {visible(given)}: write one of {', '.join(known)}", code=USAGE)
+    return given
 
 
 def no_such(what: str, name: str, known: Sequence[str]) -> VerbError:

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Annotated
 
-import typer
-
+from worker.cli.health import failure_answer, failure_table, health_answer, health_words, wrong
 from worker.cli.known import (
     Table,
     authentication_table,
     ban_table,
     names,
+    on_none,
+    print_problems,
     problems_listed,
     shown,
     suppression_table,
@@ -20,13 +20,16 @@ from worker.cli.known import (
 )
 from worker.cli.reading import reading
 from worker.cli.show import print_facts, print_json, print_table
-from worker.cli.verb import ConfigOption, JsonOption, VerbError, find_config, told
-from worker.cli.whose import Views, Whose, find, read_address
+from worker.cli.verb import AddressArgument, ConfigOption, JsonOption, VerbError, find_config, told
+from worker.cli.whose import Whose, find, read_address
 from worker.config import Config
 from worker.policy.expansion import ListAddress
-from worker.store import authors, lists, people
+from worker.policy.mending import Ailing
+from worker.store import ailing, authors, lists, people
+from worker.store.ailing import Failure
+from worker.store.views import Views
 
-_REPLY = 80
+_REPLY, _FAILURES = 80, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class _Known:
     keys: list[str]  # Of the views: who has it, or had.
     places: list[_Place]
     other_addresses: list[str]
+    health: Ailing | None  # None: it gets its copies.
+    failures: list[Failure]
     suppressions: list[people.Suppressed]
     bans: list[people.Ban]
     deliveries: list[people.Delivered]
@@ -62,14 +67,14 @@ class _Known:
         return not any(
             (
                 *(self.keys, self.places, self.other_addresses, self.suppressions, self.bans),
-                *(self.deliveries, self.postings, self.decisions),
+                *(self.health, self.failures, self.deliveries, self.postings, self.decisions),
                 *(self.authentications, self.notices),
             )
         )
 
 
 def show_who(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="A person's address.")],
+    address: AddressArgument,
     *,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
@@ -101,6 +106,8 @@ async def _read(config: Config, address: str) -> _Known:
             keys=whose.keys,
             places=await _places(views, whose, bans),
             other_addresses=whose.other_addresses,
+            health=next(iter(await ailing.ailing(db, address=address)), None),
+            failures=await ailing.failures(db, address, at_most=_FAILURES),
             suppressions=await people.suppressions(db, address, whose.keys, whose.met),
             bans=bans,
             deliveries=await people.deliveries(db, address, whose.met),
@@ -153,6 +160,8 @@ def _print_json(known: _Known, config: Config) -> None:
                 for place in known.places
             ],
             "other_addresses": known.other_addresses,
+            "health": health_answer(known.health),
+            "failures": [failure_answer(failure, config) for failure in known.failures],
             "suppressions": [
                 {**asdict(s), "scope": _full(s.scope, config) if s.scope else "all"}
                 for s in known.suppressions
@@ -171,15 +180,17 @@ def _print_json(known: _Known, config: Config) -> None:
 def _print(known: _Known) -> None:
     facts = names(known.address, known.keys, known.other_addresses)
     if not known.places:
-        facts["Lists"] = "on none now"
+        facts["Lists"] = on_none(known.problems)
+    if known.health is not None or known.failures:
+        facts["Health"] = health_words(known.health, known.failures)
+    if known.health is not None:
+        facts["Wrong"] = wrong(known.health)
     print_facts(facts)
     for columns, rows in _tables(known):
         if rows:
             print()
             print_table(columns, rows)
-    if known.problems:
-        print()
-        print_table(("no answer of", "because"), list(known.problems.items()))
+    print_problems(known.problems)
 
 
 def _tables(known: _Known) -> list[Table]:
@@ -197,6 +208,7 @@ def _tables(known: _Known) -> list[Table]:
                 for place in known.places
             ],
         ),
+        failure_table(known.failures),
         suppression_table(known.suppressions),
         ban_table(known.bans),
         (

@@ -5,29 +5,22 @@ The views are the admin's: one that fails takes nothing away from the others' an
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import asyncpg
-
-from worker.errors import StoreLost
-from worker.mail.address import addresses_in
-from worker.store import lists, people
-from worker.store.database import failed_query
+from worker.cli.show import visible
+from worker.cli.verb import USAGE, VerbError
+from worker.mail.address import addresses_in, usable_address
+from worker.store import people
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from worker.store.database import Connection
     from worker.store.people import Row, Search
+    from worker.store.views import Views
 
-T = TypeVar("T")
-
-_PATIENCE = timedelta(seconds=5)  # With each query: there may be two hundred definitions,
-_PATIENCE_WITH_ALL = timedelta(seconds=60)  # and a person waits for the answer.
 _KNOWN_ADDRESSES = "known_addresses"
 
 
@@ -37,38 +30,13 @@ def read_address(text: str) -> str:
     return (found[0] if len(found) == 1 else text.strip()).lower()
 
 
-@dataclass(slots=True)
-class Views:
-    """The admin's queries, asked one by one: what fails is noted, and not asked again."""
-
-    db: Connection
-    deadline: float = field(
-        default_factory=lambda: (
-            asyncio.get_running_loop().time() + _PATIENCE_WITH_ALL.total_seconds()
-        )
-    )
-    problems: dict[str, str] = field(default_factory=dict)  # By definition.
-
-    async def ask(self, name: str, query: Callable[[], Awaitable[T]]) -> T | None:
-        """Return the answer to *query*; None if what *name* defines is in trouble."""
-        if name in self.problems:
-            return None
-        if asyncio.get_running_loop().time() > self.deadline:
-            self.problems[name] = "not asked, for the others took too long"
-            return None
-        try:
-            async with lists.asking_views(self.db, _PATIENCE):
-                return await query()
-        except asyncpg.QueryCanceledError:
-            self.problems[name] = f"no answer within {_PATIENCE.total_seconds():.0f} seconds"
-        except asyncpg.ReadOnlySQLTransactionError as error:  # It writes, or would like to.
-            self.problems[name] = str(error)
-        except asyncpg.PostgresError as error:
-            failure = failed_query(name, error)
-            if isinstance(failure, StoreLost):
-                raise failure from error
-            self.problems[name] = str(error)
-        return None
+def read_whole_address(text: str, *, option: str = "") -> str:
+    """Return the address in *text*, which must be one that somebody can be written to."""
+    address = read_address(text)
+    if not usable_address(address):
+        named = f"{option} {visible(text)}" if option else repr(text)
+        raise VerbError(f"{named}: write one address, as name@example.org", code=USAGE)
+    return address
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +93,12 @@ async def rows_of(
         query = partial(people.rows, views.db, search, address, sorted(keys))
         found[search.definition] = await views.ask(search.definition, query) or []
     return found
+
+
+async def like(views: Views, address: str) -> list[str]:
+    """Return addresses of the views that may be meant by *address*, which none of them has."""
+    found: set[str] = set()
+    for name, statement in await people.alike(views.db):
+        query = partial(people.alike_in, views.db, statement, address)
+        found |= set(await views.ask(name, query) or [])
+    return get_close_matches(address, sorted(found), n=3, cutoff=0.8)

@@ -21,17 +21,29 @@ def test_lists(site: Site) -> None:
 
     assert ended.code == 0
     assert ended.answer == {
-        "lists": [{"address": COMMITTEE, "definition": "committee_role", "recipients": 14}]
+        "lists": [{"address": COMMITTEE, "definition": "committee_role", "recipients": 14}],
+        "problems": [],
     }
     header, row = human.out.splitlines()
     assert header.split() == ["address", "definition", "recipients"]
     assert row.split() == [COMMITTEE, "committee_role", "14"]
-    assert site.relais("lists", "--grep", "moon", "--json").answer == {"lists": []}
+    assert site.relais("lists", "--grep", "moon", "--json").answer == {
+        "lists": [],
+        "problems": [],
+    }
 
 
 async def test_list(site: Site) -> None:
     """The rules of one list, its size and its history."""
     await site.sql(LEAVE)
+    await site.sql(
+        "insert into relais.address_health (address, state, since, reason, status, evidence)"
+        " select lower(btrim(email)), state, relais.now(), 'full', '', ''"
+        "   from (select email, row_number() over (order by email) as nth from lists.committee_role"
+        "          where role = 'comite_directeur' and committee = 'comite'"
+        "            and email like '%@%') one"
+        "   join (values (1, 'held'), (2, 'trial')) as states(nth, state) using (nth)"
+    )
 
     answer = site.relais("list", COMMITTEE, "--json").answer
     human = site.relais("list", "comite_directeur.comite")
@@ -39,7 +51,9 @@ async def test_list(site: Site) -> None:
     assert answer["parts"] == {"role": "comite_directeur", "committee": "comite"}
     assert answer["title"] == "comite_directeur, comite"
     assert (answer["recipients"], answer["suppressed"], answer["postings"]) == (14, 1, 0)
+    assert answer["held"] == 1
     assert answer["last_posting_at"] is None
+    assert "14 now; 1 have left, 1 held" in human.out
     assert human.out.splitlines()[0].split()[:2] == ["List", COMMITTEE]
 
 
@@ -117,6 +131,28 @@ def test_unknown_address(site: Site) -> None:
     assert other.answer["did_you_mean"] == [COMMITTEE]
     nothing = site.relais("preview", "moon\x1b[2J", "--json")
     assert nothing.answer["did_you_mean"] == []
+
+
+async def test_a_list_whose_query_fails(site: Site) -> None:
+    """The others are shown, and it is said which one is broken."""
+    await site.sql(
+        "create view lists.broken as select email from club.member where club.halved(1) = 1;"
+        "select lists.define(view => 'lists.broken', address => 'casse', title => 'Casse');"
+        "create or replace view lists.broken as select email from club.member"
+        " where club.halved(0) = 1 offset 0;"
+    )
+
+    ended = site.relais("lists", "--json")
+    human = site.relais("lists")
+
+    assert (ended.code, human.code) == (1, 1)
+    assert [entry["address"] for entry in ended.answer["lists"]] == [COMMITTEE]
+    assert ended.answer["problems"] == [{"definition": "broken", "error": "division by zero"}]
+    assert human.out.splitlines()[-3:] == [
+        "",
+        "no answer of  because",
+        "broken        division by zero",
+    ]
 
 
 async def test_query_that_fails(site: Site) -> None:

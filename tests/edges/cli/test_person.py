@@ -51,6 +51,23 @@ STORED = f"""
             relais.now());
     insert into relais.delivery (notice_id, address, provider, state, due_at)
     values (2, 'm3@orange.fr', 'orange', 'queued', relais.now());
+    insert into relais.address_failure (address, delivery_id, posting_id, provider, failed_at,
+                                        is_permanent, reason, status, evidence, words, person_id)
+    values ('m2@orange.fr', 1, 1, 'orange', relais.now(), true, 'unknown_user', '5.1.1',
+            '550 no <m2@orange.fr>', '', 1),
+           ('before@orange.fr', 2, 1, 'orange', relais.now(), true, 'full', '5.2.2', '', '', 1),
+           ('m3@orange.fr', 3, 1, 'orange', relais.now(), true, 'unknown_user', '5.1.1',
+            '550 not M2@orange.fr', '', 2);
+    insert into relais.address_health (address, state, since, reason, status, evidence)
+    values ('m2@orange.fr', 'held', relais.now(), 'unknown_user', '5.1.1', '550 <m2@orange.fr>'),
+           ('before@orange.fr', 'held', relais.now(), 'full', '5.2.2', ''),
+           ('m3@orange.fr', 'trial', relais.now(), 'unknown_user', '5.1.1', 'm2@orange.fr');
+    insert into relais.secretary_letter (secretary, monday) values
+        ('m2@orange.fr', '2026-01-05'), ('m3@orange.fr', '2026-01-05');
+    insert into relais.secretary_told (secretary, address, held_since, monday) values
+        ('m2@orange.fr', 'm3@orange.fr', relais.now(), '2026-01-05'),
+        ('m3@orange.fr', 'm2@orange.fr', relais.now(), '2026-01-05'),
+        ('m3@orange.fr', 'm4@orange.fr', relais.now(), '2026-01-05');
     insert into relais.manual_member (list, email, name) values
         ('equipe', 'm2@orange.fr', '{NAME}'), ('equipe', 'm3@orange.fr', 'Trois');
     insert into relais.audit (at, who, what, reason)
@@ -171,6 +188,8 @@ async def test_figures_stay(peopled: Site) -> None:
     assert kept[3]["reply"] == "550 not m3@orange.fr but (erased)"
     [entry] = await rows(peopled, "select email from relais.manual_member")
     assert entry["email"] == "m3@orange.fr"
+    [told] = await rows(peopled, "select secretary, address from relais.secretary_told")
+    assert tuple(told) == ("m3@orange.fr", "m4@orange.fr")
     shown = peopled.relais("posting", "show", "2", "--json")
     assert (shown.code, shown.answer["author"], shown.answer["handed_over"]) == (0, "", 1)
 
@@ -241,6 +260,7 @@ async def test_first_it_is_shown(peopled: Site) -> None:
         "entries": 1,
         "addresses": 1,
         "authentications": 1,
+        "failures": 2,
         "bans": 1,
         "suppressions": 2,
         "keys": 1,
@@ -340,7 +360,10 @@ def test_no_address(bare: Site, verb: str, address: str) -> None:
 
     ended = bare.relais("person", verb, address, *options)
 
-    assert (ended.code, ended.err) == (2, f"{address!r} is no address\n")
+    assert (ended.code, ended.err) == (
+        2,
+        f"{address!r}: write one address, as name@example.org\n",
+    )
 
 
 async def test_a_view_may_hold_anything(peopled: Site) -> None:

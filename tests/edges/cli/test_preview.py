@@ -54,6 +54,7 @@ async def test_preview(site: Site) -> None:
         "recipients": 14,
         "would_receive": 11,
         "suppressed": 1,
+        "held": 0,
         "unusable": 1,
         "duplicates": 1,
         "may_post": None,
@@ -86,7 +87,7 @@ def test_for_people(site: Site) -> None:
     assert said["Parts"] == "role = comite_directeur, committee = comite"
     assert said["Rights"] == "post: members"
     assert said["Who"] == (
-        "14 rows now: 0 suppressed, 1 unusable, 1 duplicate; 12 would receive it"
+        "14 rows now: 0 suppressed, 0 held, 1 unusable, 1 duplicate; 12 would receive it"
     )
     assert said["Finished"] == "now  (google 6, free 3, orange 3)"
     assert lines[-1] == "Nothing was sent. --who shows the addresses."
@@ -438,7 +439,9 @@ WHO = (
         (null, 'p6'), ('  ', null), ('a@b.fr, c@d.fr', null), ('hélo@b.fr', null),
         ('Al <al@b.fr>', null), ('a b@c.fr', null), (repeat('x', 65) || '@b.fr', null),
         ('nobody', null), ('a@@b.fr', null), ('a@b', null), ('a..b@c.fr', null),
-        ('tous@listes.example.fr', null)) v(email, person);
+        ('tous@listes.example.fr', null), ('held@free.fr', null)) v(email, person);
+    insert into relais.address_health (address, state, since, reason, status, evidence)
+    values ('held@free.fr', 'held', '2026-02-07 12:00+00', 'unknown_user', '5.1.1', '550');
     insert into relais.person (key) values ('person:p3'), ('person:p4'), ('person:p5');
     insert into relais.suppression (list_id, person_id, address, reason, source, since) values
         (1, 1, null, 'unsubscribed', 'page', '2026-01-06 12:00+00'),
@@ -466,6 +469,10 @@ WHY = {
         "mail came back on 05 Feb 2026, so out of all lists (report)",
     ),
     "gone@gmail.com": ("suppressed", "taken out of all lists on 06 Feb 2026 (operator)"),
+    "held@free.fr": (
+        "held",
+        "held since 07 Feb 2026, for mail to it comes back: this mailbox does not exist (any more)",
+    ),
     "a@b.fr, c@d.fr": ("unusable", "more than one address in the field"),
     "hélo@b.fr": ("unusable", "a letter in it is not ASCII"),
     "Al <al@b.fr>": ("unusable", "more than the address alone"),
@@ -487,7 +494,7 @@ async def test_who(site: Site) -> None:
     human = site.relais("preview", COMMITTEE, "--who").out
 
     rows = answer["who"]
-    assert (len(rows), answer["left_out"]) == (answer["recipients"], 0) == (22, 0)
+    assert (len(rows), answer["left_out"]) == (answer["recipients"], 0) == (23, 0)
     why = {row["address"]: (row["verdict"], row["why"]) for row in rows}
     assert why.pop("M1@orange.fr") in (("recipient", ""), ("duplicate", "listed more than once"))
     twice = why.pop("m1@orange.fr")

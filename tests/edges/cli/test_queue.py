@@ -46,6 +46,13 @@ def test_queue(busy: Site) -> None:
     ]
 
 
+def test_a_grouping_that_is_none(site: Site) -> None:
+    """Those that there are are named, in our own words."""
+    ended = site.relais("queue", "--by", "people")
+
+    assert (ended.code, ended.err) == (2, "--by people: write one of provider, list, posting\n")
+
+
 def test_queue_by_posting_and_list(busy: Site) -> None:
     """The small posting behind the large one leaves at once."""
     first, second = busy.relais("queue", "--by", "posting", "--json").answer["postings"]

@@ -63,18 +63,22 @@ def test_everything(peopled: Site) -> None:
             },
         ],
         "other_addresses": ["deux@ancien.fr", "deux@maison.fr", "deux@travail.fr"],
+        "health": None,
+        "failures": [],
         "suppressions": [
             {
                 "scope": "all",
                 "reason": "operator",
                 "source": "operator",
                 "since": "2026-01-06T12:00:00Z",
+                "note": None,
             },
             {
                 "scope": f"bureau@{DOMAIN}",
                 "reason": "unsubscribed",
                 "source": "one-click",
                 "since": "2026-01-05T12:00:00Z",
+                "note": None,
             },
         ],
         "bans": answer["bans"],
