@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from tests.servers.dovecot import ACCOUNT, PASSWORD
+from tests.servers.dovecot import ACCOUNT, FULL, PASSWORD
 from tests.servers.postfix import LISTS
 from tests.servers.process import accepts, wait_until
 from tests.servers.proxy import Proxy
@@ -313,6 +313,43 @@ def test_providers_answer_what_a_test_wants(postfix: Postfix, dovecot: Dovecot) 
 
     wait_until(lambda: bool(dovecot.received()), 10, "The report")
     assert b"OFR_506 [506] Trop de messages" in dovecot.received()[0]
+
+
+@pytest.mark.real_servers
+def test_a_provider_refuses_what_a_message_says(postfix: Postfix, dovecot: Dovecot) -> None:
+    """At the end of DATA, when the recipient was good."""
+    postfix.providers.answer_at_end("@orange", "554 5.7.1 Message classified as spam")
+    submit(postfix.smtp_port, f"return-6@{LISTS}", "dora@orange.test")
+
+    wait_until(lambda: bool(dovecot.received()), 10, "The report")
+    (report,) = dovecot.received()
+    assert b"classified as spam (in reply to end of DATA command)" in b" ".join(report.split())
+
+
+@pytest.mark.real_servers
+def test_a_mailbox_without_room(postfix: Postfix, dovecot: Dovecot) -> None:
+    """Dovecot's own quota, in Dovecot's own words."""
+    submit(postfix.smtp_port, f"return-7@{LISTS}", f"emma@{FULL}")
+    submit(postfix.smtp_port, f"return-7@{LISTS}", "emma@libre.test")
+
+    wait_until(lambda: bool(dovecot.received()), 10, "The report")
+    assert b"Diagnostic-Code: smtp; 552 5.2.2" in b" ".join(dovecot.received()[0].split())
+    wait_until(lambda: bool(dovecot.received("emma@libre.test")), 10, "The copy")
+    assert dovecot.received(f"emma@{FULL}") == []
+
+
+@pytest.mark.real_servers
+def test_a_delay_is_told(postfix: Postfix, dovecot: Dovecot) -> None:
+    """As a host is configured that tells it, which Postfix by itself is not."""
+    postfix.configure(delay_warning_time="1s")
+    postfix.providers.answer("^lent@", "451 4.3.2 Please wait")
+    submit(postfix.smtp_port, f"return-8@{LISTS}", "lent@orange.test")
+
+    wait_until(lambda: bool(dovecot.received()), 20, "The report")
+    assert b"Action: delayed\n" in dovecot.received()[0]
+    postfix.providers.answer("^lent@")
+    wait_until(lambda: bool(dovecot.received("lent@orange.test")), 20, "The copy")
+    assert len(dovecot.received()) == 1
 
 
 @pytest.mark.real_servers

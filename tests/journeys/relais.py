@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -37,6 +38,7 @@ CONFIG = """
 domain = "listes.test"
 public_url = "https://listes.test"
 locale = "fr"
+timezone = "Europe/Paris"
 help_address = "aide@example.org"
 member_space = "https://membres.example.org"
 secret_file = "relais.secret"
@@ -160,6 +162,7 @@ class Relais:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "worker", *words, "--config", self.config,
             cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"RELAIS_DATABASE__ADMIN_URL": self._database.admin_url},
         )  # fmt: skip
         out, err = await process.communicate()
         if process.returncode != 0:

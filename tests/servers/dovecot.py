@@ -2,7 +2,8 @@
 
 One instance, two LMTP listeners. What comes to *lmtp_port* lands in the one
 account ``catchall``, whoever it was for; what comes to *members_port* lands in
-a mailbox of the recipient's own, which exists as soon as it is written to.
+a mailbox of the recipient's own, which exists as soon as it is written to. Those
+in the domain FULL have no room (RFC 3463: 5.2.2).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "catchall"
 PASSWORD = "mot-de-passe"
+FULL = "plein.test"
 
 CONFIGURATION = """
 base_dir = {home}/run
@@ -59,10 +61,15 @@ userdb {{
   args = uid={uid} gid={gid} home={home}/mail/%Lu
 }}
 protocol lmtp {{
+  mail_plugins = quota
   userdb {{
     driver = static
-    args = uid={uid} gid={gid} allow_all_users=yes user={reader} home={home}/mail/{reader}
+    args = uid={uid} gid={gid} allow_all_users=yes user={reader} home={home}/mail/{reader} \
+      quota_rule={quota}
   }}
+}}
+plugin {{
+  quota = maildir:User quota
 }}
 # This is what writes RCPT TO into Delivered-To, if there is only one.
 lmtp_hdr_delivery_address = final
@@ -199,6 +206,8 @@ class Dovecot:
                 key=self.certificates.key,
                 # By the port that it came to.
                 reader=f"%{{if;%a;==;{self.lmtp_port};{ACCOUNT};%Lu}}",
+                # No rule of one byte, but to whoever has no room at all; 0 is no limit.
+                quota=f"*:bytes=%{{if;%Ld;eq;{FULL};1;0}}",
                 password=PASSWORD,
                 uid=user.pw_uid,
                 gid=user.pw_gid,

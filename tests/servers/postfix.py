@@ -11,8 +11,9 @@
 
 Mail for LISTS goes to Dovecot's catch-all. All other mail goes over SMTP to the
 providers' listener of the same instance, which asks ``Providers`` about each
-recipient, and delivers to the mailboxes that Dovecot keeps for members. So a
-refused recipient makes a genuine report (RFC 3464) to the return address.
+recipient, and about each message at its end, and delivers to the mailboxes that
+Dovecot keeps for members. So what is refused makes a genuine report (RFC 3464)
+to the return address.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ MASTER = """
   -o content_filter=lmtp:inet:127.0.0.1:{members_port}
   -o {{ smtpd_recipient_restrictions =
        check_policy_service {{ inet:127.0.0.1:{policy_port}, policy_context=providers }} }}
+  -o {{ smtpd_end_of_data_restrictions =
+       check_policy_service {{ inet:127.0.0.1:{policy_port}, policy_context=providers }} }}
 pickup    unix  n       -       n       60      1       pickup
 cleanup   unix  n       -       n       -       0       cleanup
 qmgr      unix  n       -       n       300     1       qmgr
@@ -178,7 +181,7 @@ class Accepted:
 
 
 class Providers:
-    """What the members' providers answer to RCPT; the first match counts.
+    """What the members' providers answer to RCPT, and to the message; the first match counts.
 
     Each row is a regular expression of the recipient, the answer, and how often
     it is given to one recipient (None: always).
@@ -190,15 +193,22 @@ class Providers:
             (r"@grey\.test$", "451 4.7.1 Greylisted, try again later", 1),
             (r"@full\.test$", "452 4.2.2 Mailbox full", None),
         ]
+        self.rows_at_end: list[tuple[str, str, int | None]] = []
         self._given: Counter[tuple[str, str]] = Counter()
 
     def answer(self, pattern: str, reply: str = "DUNNO", *, times: int | None = None) -> None:
         """Answer *reply* to recipients like *pattern* from now on."""
         self.rows.insert(0, (pattern, reply, times))
 
-    def verdict(self, recipient: str) -> str:
+    def answer_at_end(
+        self, pattern: str, reply: str = "DUNNO", *, times: int | None = None
+    ) -> None:
+        """Answer *reply* to the dot of a message for one recipient like *pattern*."""
+        self.rows_at_end.insert(0, (pattern, reply, times))
+
+    def verdict(self, recipient: str, *, at_end: bool = False) -> str:
         """Return an action of Postfix's access(5): a reply, or DUNNO to accept."""
-        for pattern, reply, times in self.rows:
+        for pattern, reply, times in self.rows_at_end if at_end else self.rows:
             if re.search(pattern, recipient, re.IGNORECASE):
                 self._given[pattern, recipient] += 1
                 if times is None or self._given[pattern, recipient] <= times:
@@ -239,7 +249,8 @@ class _PolicyConversation(socketserver.StreamRequestHandler):
                 f"PREPEND Authentication-Results: {HOST}; dmarc=pass"
                 f" header.from={domain}; spf=pass smtp.mailfrom={asked['sender']}"
             )
-        return self.server.providers.verdict(asked["recipient"])
+        at_end = asked["protocol_state"] == "END-OF-MESSAGE"
+        return self.server.providers.verdict(asked["recipient"], at_end=at_end)
 
 
 class Postfix:
@@ -302,6 +313,15 @@ class Postfix:
         self.pause()
         remove(self.home)
         del self.home
+
+    def configure(self, **settings: str) -> None:
+        """Start again with other values in main.cf; the queue is kept."""
+        self.pause()
+        main = self.home / "etc/main.cf"
+        with main.open("a") as written:
+            written.writelines(f"{name} = {value}\n" for name, value in settings.items())
+        os.utime(main, (0, 0))
+        self.start()
 
     def flush(self) -> None:
         """Try everything deferred at once (it is tried every second anyway)."""

@@ -79,13 +79,16 @@ class Fault:
     stage: Stage
     what: str | Act | None  # None: only the delay.
     recipient: str = ""  # A regular expression; at RCPT and everything after it.
+    argument: str = ""  # A regular expression of what MAIL or RCPT says.
     skip: int = 0  # How often to behave before.
     times: int | None = None  # How often to fail; None: always.
     delay_seconds: float = 0.0
 
-    def is_due(self, stage: Stage, recipients: list[str]) -> bool:
+    def is_due(self, stage: Stage, recipients: list[str], argument: str) -> bool:
         """Count a visit of *stage*, and say whether to fail at it."""
         if stage is not self.stage or not self._concerns(recipients):
+            return False
+        if not re.search(self.argument, argument, re.IGNORECASE):
             return False
         if self.skip:
             self.skip -= 1
@@ -109,6 +112,7 @@ class Accepted:
     return_address: str
     recipients: tuple[str, ...]
     message: bytes
+    parameters: tuple[str, ...] = ()  # Of MAIL, and of each RCPT.
 
     @property
     def recipient(self) -> str:
@@ -130,6 +134,7 @@ def _entry(facts: dict[str, str]) -> Accepted:
         return_address=facts["return_address"],
         recipients=tuple(facts["recipients"]),
         message=facts["message"].encode("latin-1"),
+        parameters=tuple(facts["parameters"]),
     )
 
 
@@ -183,12 +188,13 @@ class SmtpServer:
         what: str | Act | None = None,
         *,
         recipient: str = "",
+        argument: str = "",
         skip: int = 0,
         times: int | None = None,
         delay_seconds: float = 0.0,
     ) -> Fault:
         """Add a fault; the first one that is due counts."""
-        fault = Fault(stage, what, recipient, skip, times, delay_seconds)
+        fault = Fault(stage, what, recipient, argument, skip, times, delay_seconds)
         self.faults.append(fault)
         return fault
 
@@ -273,6 +279,7 @@ class _Conversation:
     def _forget(self) -> None:
         self.return_address: str | None = None
         self.recipients: list[str] = []
+        self.parameters: list[str] = []
 
     async def run(self) -> None:
         """Answer commands until one of us has enough."""
@@ -317,16 +324,18 @@ class _Conversation:
             await self._say("530 5.7.0 Authentication required")
             return
         return_address = _path(argument)
-        if await self._at(Stage.MAIL, "250 2.1.0 Ok"):
+        if await self._at(Stage.MAIL, "250 2.1.0 Ok", argument=argument):
             self.return_address = return_address
+            self.parameters = [_parameters(argument)]
 
     async def _rcpt(self, argument: str) -> None:
         if self.return_address is None:
             await self._say("503 5.5.1 MAIL first")
             return
         recipient = _path(argument)
-        if await self._at(Stage.RCPT, "250 2.1.5 Ok", [recipient]):
+        if await self._at(Stage.RCPT, "250 2.1.5 Ok", [recipient], argument=argument):
             self.recipients.append(recipient)
+            self.parameters.append(_parameters(argument))
 
     async def _data(self, _: str) -> None:
         if not self.recipients:
@@ -356,6 +365,7 @@ class _Conversation:
                 return_address=self.return_address or "",
                 recipients=tuple(self.recipients),
                 message=message if self.server.keep_messages else b"",
+                parameters=tuple(self.parameters),
             )
         )
 
@@ -416,19 +426,26 @@ class _Conversation:
         *first, last = offered
         return "".join(f"250-{word}\r\n" for word in first) + f"250 {last}"
 
-    async def _at(self, stage: Stage, reply: str, recipients: list[str] | None = None) -> bool:
+    async def _at(
+        self,
+        stage: Stage,
+        reply: str,
+        recipients: list[str] | None = None,
+        *,
+        argument: str = "",
+    ) -> bool:
         """Give *reply*, or what a fault says; say whether it was a good one."""
-        fault = await self._fault(stage, recipients or [])
+        fault = await self._fault(stage, recipients or [], argument)
         reply = fault or reply
         await self._say(reply)
         if reply.startswith("421"):  # RFC 5321, section 3.8: it closes the channel.
             raise _End
         return reply[:1] in "23"
 
-    async def _fault(self, stage: Stage, recipients: list[str]) -> str | None:
+    async def _fault(self, stage: Stage, recipients: list[str], argument: str = "") -> str | None:
         """Return the reply of a fault that is due, or do what it does."""
         self.server.visits[stage] += 1
-        due = [f for f in self.server.faults if f.is_due(stage, recipients)][:1]
+        due = [f for f in self.server.faults if f.is_due(stage, recipients, argument)][:1]
         for fault in due:
             if fault.delay_seconds:
                 await self.writer.drain()
@@ -467,6 +484,11 @@ def _path(argument: str) -> str:
     """Return the address of ``FROM:<...> PARAMETERS``, without its brackets."""
     match = re.match(r"\w+:\s*<([^>]*)>", argument)
     return match[1] if match else ""
+
+
+def _parameters(argument: str) -> str:
+    """Return what follows the address."""
+    return argument.partition(">")[2].strip()
 
 
 def _what(words: str) -> str | Act:
