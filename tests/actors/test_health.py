@@ -963,7 +963,7 @@ async def is_waited_for(world: World) -> None:
             "select exists (select from pg_stat_activity"
             " where datname = current_database() and wait_event_type = 'Lock')"
         ):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # The database tells spectators nothing.
 
 
 async def deadlocked_once(world: World) -> None:
@@ -1012,7 +1012,7 @@ async def test_a_deadlock_ends_nobody(world: World, actor: str) -> None:
     done = "notice" if actor == "check-up" else "address_health"
     async with asyncio.timeout(20):
         while not working.done() and not await world.rows_of(done):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # The database tells spectators nothing.
         signals.stop()
         await working
 
@@ -1030,6 +1030,6 @@ async def test_the_actor_ends_when_the_worker_stops(world: World) -> None:
     )
     async with asyncio.timeout(20):
         while not await world.rows_of("notice"):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # The database tells spectators nothing.
         signals.stop()
         await running
