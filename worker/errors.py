@@ -33,7 +33,11 @@ class StoreRefused(WorkerError):
 
 
 class QueryFailed(WorkerError):
-    """A list's own query fails, or takes too long; the message says why."""
+    """A list's own query fails, or takes too long; the message says why, *name* which."""
+
+    def __init__(self, why: str, *, name: str) -> None:
+        super().__init__(why)
+        self.name = name
 
 
 class ReaderKilled(WorkerError):

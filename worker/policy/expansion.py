@@ -8,6 +8,7 @@ Whether the parts name anybody is for the database to say.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.mail.address import match_template
@@ -15,7 +16,6 @@ from worker.mail.copy import merge_slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,10 @@ class Definition:
     form: str = "discussion"  # or announcement, anonymous
     subject_prefix: str = ""
     merge_fields: tuple[str, ...] = ()  # columns of the view that its words name
+    receipt: str = "auto"  # or always, never
+    notify_delay: timedelta = timedelta(hours=1)  # who waits longer for the last copy is told
+    grace: timedelta = timedelta(minutes=5)  # before the first copy of a large posting
+    report_addresses: str = "owner"  # or author, nobody: who reads which were refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,8 +164,7 @@ MISSED = """
                 THEN EXISTS (SELECT FROM relais.delivery d
                               WHERE d.posting_id = o.posting_id AND lower(d.address) = $1
                                 AND d.state = 'cancelled' AND d.settled_at >= $3
-                                AND d.reply IN ('held: mail to this address comes back',
-                                                'no longer on the list, suppressed or held'))
+                                AND relais.cancelled_because(d.reply) = 'held')
                 ELSE o.accepted_at >= $3 END
      GROUP BY 1 ORDER BY 1
 """

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from worker.policy.outcome import ArrivalKind
+
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from worker.policy.outcome import ArrivalKind, ArrivalOutcome
+    from worker.policy.outcome import ArrivalOutcome
     from worker.store.database import Connection
 
 QUARANTINE = "relais/quarantine"
@@ -280,6 +282,8 @@ async def settle(
     done = await db.fetchval(
         SETTLE, arrival.arrival_id, worker_id, kind.value, outcome.value, reason, wanted_in
     )
+    if kind is ArrivalKind.POSTING:
+        await db.execute("SELECT pg_notify('relais', 'receipt')")
     return done is not None
 
 

@@ -27,6 +27,27 @@ class Done:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit."""
+
+    at: datetime
+    who: str
+    what: str
+    reason: str
+
+
+OF_POSTING = """
+    SELECT at, who, what, reason FROM relais.audit
+     WHERE starts_with(what, 'posting ' || $1::bigint || ' ') ORDER BY audit_id
+"""
+
+
+async def of_posting(db: Connection, posting_id: int) -> list[Entry]:
+    """Return what operators have done with a posting, the first first."""
+    return [Entry(**row) for row in await db.fetch(OF_POSTING, posting_id)]
+
+
 LAST = "SELECT at, who, reason FROM relais.audit WHERE what = $1 ORDER BY audit_id DESC LIMIT 1"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.policy.admission import Standing
+from worker.store import lists
 from worker.store.lists import as_json
 
 if TYPE_CHECKING:
@@ -13,13 +15,15 @@ if TYPE_CHECKING:
 
     from worker.policy.expansion import ListAddress
     from worker.store.database import Connection
+    from worker.store.views import Views
 
 # A person may write from any address that the member file knows of them. NULL in
 # the column may_post says nothing, as a view without the column does.
 ROWS = """
     SELECT coalesce(bool_or(r.may_post IS NOT FALSE), false) AS may_post,
            coalesce(bool_or(r.moderator), false) AS moderator,
-           count(*) > 0 AS known
+           count(*) > 0 AS known,
+           min(nullif(btrim(r.lang), '')) AS lang
       FROM lists.recipients($1::text::regclass, $2::jsonb) r
      WHERE lower(btrim(r.email)) = $3
         OR r.person IN (SELECT k.person FROM lists.known_addresses k
@@ -49,7 +53,30 @@ async def standing(db: Connection, address: ListAddress, author: str) -> Standin
         known=member["known"] or writer["known"] or is_owner,
         may_post=may_post,
         moderator=moderator,
+        lang=member["lang"] or writer["lang"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Acquaintance:
+    """What all views together say of an author."""
+
+    is_known: bool | None  # None: no view that answers knows them, and some do not answer.
+    lang: str | None = None
+
+
+async def acquaintance(views: Views, author: str) -> Acquaintance:
+    """Return whether any list, or any list's authors, has *author*; the first that does."""
+    author = author.lower()
+    for definition in await lists.definitions(views.db):
+        if author == (definition.owner or "").lower():
+            return Acquaintance(is_known=True)
+        for view in filter(None, (definition.view, definition.post_view)):
+            query = partial(views.db.fetchrow, ROWS, view, lists.as_json({}), author)
+            row = await views.ask(definition.name, query)
+            if row is not None and row["known"]:
+                return Acquaintance(is_known=True, lang=row["lang"])
+    return Acquaintance(is_known=None if views.problems else False)
 
 
 MODERATORS = """

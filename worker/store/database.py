@@ -133,7 +133,7 @@ def failed_query(name: str, error: asyncpg.PostgresError) -> WorkerError:
     writes = isinstance(error, asyncpg.ReadOnlySQLTransactionError)
     if isinstance(error, LOST) and not writes and not is_foreign(error):
         return StoreLost(f"the database was lost: {error!r}")
-    return QueryFailed(f"the query of {name} fails: {error}")
+    return QueryFailed(f"the query of {name} fails: {error}", name=name)
 
 
 def is_foreign(error: Exception) -> bool:

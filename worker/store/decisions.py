@@ -61,26 +61,32 @@ class HeldPosting:
     author: str
     subject: str
     message_id: str
+    thread: tuple[str, ...]
     size_bytes: int
     listed: int
     recipients: int
     lang: str
+    author_lang: str | None  # None: no view says it.
     awaits: str | None
     reasons: list[str]
     approved: list[str]
     proof: str
+    answerable: bool  # A person wrote it, to us.
     ended_because: str | None
     held_because: str | None  # Of a refusal: the moderator's words.
     asked_at: datetime | None
+    repeats: int | None  # The posting that says the same, and came before.
     raw: bytes | None  # None once the arrival has been purged.
 
 
 HELD = """
     SELECT o.posting_id, o.list_id, l.definition, l.parts, l.address AS list_address,
            coalesce(nullif(l.title, ''), l.address) AS list_title, o.author, o.subject,
-           coalesce(o.message_id, '') AS message_id, coalesce(o.size_bytes, 0) AS size_bytes,
-           o.listed, o.recipients, coalesce(o.lang, 'fr') AS lang, o.awaits, o.reasons, o.approved,
-           o.proof, o.ended_because, o.held_because, o.asked_at, a.raw
+           coalesce(o.message_id, '') AS message_id, o.thread,
+           coalesce(o.size_bytes, 0) AS size_bytes,
+           o.listed, o.recipients, coalesce(o.lang, 'fr') AS lang, o.author_lang, o.awaits,
+           o.reasons, o.approved, o.proof, o.answerable, o.ended_because, o.held_because,
+           o.asked_at, o.repeats, a.raw
       FROM relais.posting o
       JOIN relais.list l USING (list_id)
       LEFT JOIN relais.arrival a USING (arrival_id)
@@ -93,7 +99,35 @@ async def held(db: Connection, posting_id: int) -> HeldPosting:
     row = await db.fetchrow(HELD, posting_id)
     if row is None:
         raise LookupError(f"there is no posting {posting_id}")
-    return HeldPosting(**{**row, "parts": json.loads(row["parts"])})
+    return HeldPosting(**{**row, "parts": json.loads(row["parts"]), "thread": tuple(row["thread"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A posting whose author sent the same again."""
+
+    state: str
+    awaits: str | None
+    recipients: int  # Of a stopped one: whom its copies have left for.
+
+
+EARLIER = """
+    SELECT o.state, o.awaits,
+           CASE WHEN o.state <> 'stopped' THEN o.recipients
+                ELSE (SELECT count(*) FROM relais.delivery d
+                       WHERE d.posting_id = o.posting_id
+                         AND d.state IN ('dotting', 'in_doubt', 'handed_over', 'bounced'))
+                END::integer AS recipients
+      FROM relais.posting o WHERE o.posting_id = $1
+"""
+
+
+async def earlier(db: Connection, posting_id: int) -> Earlier:
+    """Return how a posting fares that was sent twice."""
+    row = await db.fetchrow(EARLIER, posting_id)
+    if row is None:
+        raise LookupError(f"there is no posting {posting_id}")
+    return Earlier(**row)
 
 
 # *held_until* is null for what waits to be asked about, unless that was put off.
@@ -183,7 +217,7 @@ FOLLOW = """
       FROM relais.posting other
      WHERE o.posting_id = $1 AND other.fingerprint = o.fingerprint
        AND other.posting_id <> o.posting_id AND other.awaits = 'confirmation'
-       AND other.asked_at IS NOT NULL
+       AND other.asked_at IS NOT NULL AND (other.repeats IS NULL) = (o.repeats IS NULL)
  RETURNING o.posting_id
 """
 
@@ -248,14 +282,16 @@ class _Question:
 
 
 # The author hears of an end that somebody else brought about, if it was proven
-# that they wrote it; nobody else ever does.
+# that they wrote it; nobody else ever does. Who has a receipt hears of it by the report;
+# who sent it twice, and did not answer, wanted it once.
 END = """
     UPDATE relais.posting
        SET state = 'stopped', awaits = NULL, ended_because = $2, decided_by = $3,
            held_because = CASE WHEN $2 = 'refused' THEN $4 ELSE held_because END,
            finished_at = relais.now(),
-           tell = $2 IN ('refused', 'expired') AND proof <> ''
-     WHERE posting_id = $1 AND state = 'held'
+           tell = $2 IN ('refused', 'expired') AND proof <> '' AND receipt_id IS NULL
+                  AND (repeats IS NULL OR awaits <> 'confirmation')
+     WHERE posting_id = $1 AND state = 'held' AND awaits IS NOT NULL
        AND ($5::text IS NULL OR awaits = $5 AND asked_at = $6)
  RETURNING posting_id
 """
@@ -295,10 +331,11 @@ async def told(db: Connection, posting_id: int) -> None:
 
 
 # A confirmation leaves what the moderators have to say; their yes waves through
-# every reason that they were shown.
+# every reason that they were shown. To send it again is to confirm it, too.
 CONFIRMED = """
     UPDATE relais.posting
-       SET proof = 'confirmed', asked_at = NULL,
+       SET proof = CASE WHEN repeats IS NOT NULL AND proof <> '' THEN proof ELSE 'confirmed' END,
+           asked_at = NULL,
            awaits = CASE WHEN cardinality(reasons) > 0 THEN 'moderation' ELSE 'release' END,
            held_until = CASE WHEN cardinality(reasons) > 0 THEN NULL ELSE relais.now() END,
            held_because = CASE WHEN cardinality(reasons) > 0
@@ -320,12 +357,15 @@ APPROVED = """
 # The same message to other lists: its author is asked once.
 CONFIRMED_ELSEWHERE = """
     UPDATE relais.posting o
-       SET proof = 'confirmed', asked_at = NULL,
+       SET proof = CASE WHEN o.repeats IS NOT NULL AND o.proof <> '' THEN o.proof
+                        ELSE 'confirmed' END,
+           asked_at = NULL,
            awaits = CASE WHEN cardinality(o.reasons) > 0 THEN 'moderation' ELSE 'release' END,
            held_until = CASE WHEN cardinality(o.reasons) > 0 THEN NULL ELSE relais.now() END
       FROM relais.posting answered
      WHERE answered.posting_id = $1 AND o.fingerprint = answered.fingerprint
        AND o.posting_id <> $1 AND o.state = 'held' AND o.awaits = 'confirmation'
+       AND (o.repeats IS NULL) = (answered.repeats IS NULL)
 """
 
 
@@ -350,7 +390,7 @@ RELEASED = """
     UPDATE relais.posting
        SET approved = approved || reasons, reasons = '{}', awaits = 'release',
            held_until = relais.now(), held_because = 'awaits release', decided_by = $2
-     WHERE posting_id = $1 AND state = 'held' AND awaits IS DISTINCT FROM 'release'
+     WHERE posting_id = $1 AND state = 'held' AND awaits <> 'release'
  RETURNING posting_id
 """
 
@@ -393,6 +433,7 @@ class AskedDecision:
     recipients: int
     listed: int
     reasons: list[str]
+    repeats: int | None  # The posting that says the same: the question is whether to send again.
 
 
 ASKED_DECISION = """
@@ -406,7 +447,8 @@ ASKED_DECISION = """
                     WHERE c.posting_id = o.posting_id) AS is_under_way,
            o.state, o.awaits, o.ended_because, o.decided_by, o.author, o.subject,
            l.address AS list_address, coalesce(nullif(l.title, ''), l.address) AS list_title,
-           coalesce(o.size_bytes, 0) AS size_bytes, o.recipients, o.listed, o.reasons
+           coalesce(o.size_bytes, 0) AS size_bytes, o.recipients, o.listed, o.reasons,
+           o.repeats
       FROM relais.decision d
       JOIN relais.posting o USING (posting_id)
       JOIN relais.list l USING (list_id)
@@ -460,26 +502,17 @@ async def answer(
 
 @dataclass(frozen=True, slots=True)
 class PostingStatus:
-    """A posting as its author's page shows it."""
+    """A posting that somebody wants to decide about."""
 
     state: str
     awaits: str | None
-    ended_because: str | None
-    author: str
-    subject: str
-    list_address: str
-    list_title: str
-    recipients: int
-    is_under_way: bool  # Some of its recipients may have it.
+    address: str  # Of its list.
+    recipients: int  # As the list was when it came.
 
 
 STATUS = """
-    SELECT o.state, o.awaits, o.ended_because, o.author, o.subject, l.address AS list_address,
-           coalesce(nullif(l.title, ''), l.address) AS list_title, o.recipients,
-           EXISTS (SELECT FROM relais.delivery d
-                    WHERE d.posting_id = o.posting_id) AS is_under_way
-      FROM relais.posting o JOIN relais.list l USING (list_id)
-     WHERE o.posting_id = $1
+    SELECT o.state, o.awaits, l.address, o.recipients
+      FROM relais.posting o JOIN relais.list l USING (list_id) WHERE o.posting_id = $1
 """
 
 

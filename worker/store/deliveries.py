@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from worker.store.database import Connection
 
 
+_LONG_SECONDS = 600.0  # What is left of a stop may be a million rows.
+
+
 class DeliveryState(Enum):
     """The states a submission can leave a delivery in."""
 
@@ -339,20 +342,30 @@ async def resend_doubtful(db: Connection, *, after: timedelta) -> list[int]:
     return [row["delivery_id"] for row in await db.fetch(RESEND, after)]
 
 
-# What a dead worker held, or a host deferred, when somebody stopped the posting.
+# What a dead worker held, or a host deferred, when somebody stopped the posting; and
+# what a stop left for later. Whoever resumes one waits until it is all cancelled, or
+# some of it would be behind their back.
 CANCEL_STOPPED = """
+    WITH stopped AS (
+        SELECT o.posting_id FROM relais.posting o
+         WHERE o.state = 'stopped' AND o.finished_at > (SELECT relais.now()) - $1::interval
+           AND EXISTS (SELECT FROM relais.delivery d
+                        WHERE d.posting_id = o.posting_id AND d.settled_at IS NULL
+                          AND d.state IN ('queued', 'deferred'))
+           FOR SHARE OF o SKIP LOCKED
+    )
     UPDATE relais.delivery d
        SET state = 'cancelled', settled_at = relais.now(), reply = 'stopped', worker_id = NULL
-      FROM relais.posting o
-     WHERE o.state = 'stopped' AND o.finished_at > relais.now() - $1::interval
-       AND d.posting_id = o.posting_id AND d.state IN ('queued', 'deferred')
+     WHERE d.posting_id = ANY(ARRAY(SELECT s.posting_id FROM stopped s))
+       AND d.settled_at IS NULL AND d.state IN ('queued', 'deferred')
  RETURNING d.delivery_id
 """
 
 
 async def cancel_stopped(db: Connection, *, within: timedelta) -> list[int]:
     """Cancel what waits of postings that were stopped *within* the time before now."""
-    return [row["delivery_id"] for row in await db.fetch(CANCEL_STOPPED, within)]
+    rows = await db.fetch(CANCEL_STOPPED, within, timeout=_LONG_SECONDS)
+    return [row["delivery_id"] for row in rows]
 
 
 # Who left while the posting was being expanded, or the copy was in hand: the

@@ -2,9 +2,11 @@
 
     what                            becomes
     deliveries, notices, decisions  nameless; states and counts stay for the figures
-    what they wrote                 without bytes, subject, author; its fingerprint stays
+    what they wrote                 without bytes, subject, author; its fingerprint stays,
+                                    the hash of what it says does not
     returns that name them          without bytes
-    their entries, evidence         deleted; so is how their addresses fare
+    receipts of what they sent      nameless, and closed: nothing more is told of them
+    their entries, evidence         deleted; so are their wishes, and how their addresses fare
     opt-outs and bans               salted hashes, which the expansion honours
     the key that links stand for    'erased:<hash>:<number>'; old links are taken for forged
     what others wrote               unchanged, but for an address in a reason or a reply
@@ -38,14 +40,23 @@ class UnderWay:
     state: str
 
 
+# Before their postings, as whoever stops or tells does.
+LOCK_RECEIPTS = """
+    SELECT FROM relais.receipt r
+     WHERE lower(r.author) = ANY($1) ORDER BY r.receipt_id FOR NO KEY UPDATE
+"""
+
 # Locked, so that none of them begins anew meanwhile.
 UNDER_WAY = """
     WITH theirs AS (
-        SELECT o.posting_id, o.state, o.tell FROM relais.posting o
+        SELECT o.posting_id, o.tell,
+               CASE WHEN o.state = 'held' AND o.awaits IS NULL THEN 'paused' ELSE o.state END
+                   AS state
+          FROM relais.posting o
          WHERE lower(o.author) = ANY($1) ORDER BY o.posting_id FOR UPDATE
     )
     SELECT o.posting_id AS posting, o.state FROM theirs o
-     WHERE o.tell OR o.state IN ('open', 'held')
+     WHERE o.tell OR o.state IN ('open', 'held', 'paused')
         OR EXISTS (SELECT FROM relais.delivery d
                     WHERE d.posting_id = o.posting_id AND d.settled_at IS NULL)
      ORDER BY 1
@@ -54,6 +65,7 @@ UNDER_WAY = """
 
 async def under_way(db: Connection, subject: Subject) -> list[UnderWay]:
     """Return which of their postings have not ended, and lock all of them."""
+    await db.execute(LOCK_RECEIPTS, subject.addresses)
     rows = await db.fetch(UNDER_WAY, subject.addresses)
     return [UnderWay(**row) for row in rows]
 
@@ -71,6 +83,7 @@ class Erased:
     entries: int  # In lists that are kept by hand.
     addresses: int  # That were noted as theirs.
     authentications: int
+    wishes: int  # As an author.
     failures: int  # What came back from their addresses.
     bans: int  # Kept as a hash, like the next two.
     suppressions: int
@@ -178,8 +191,19 @@ DECIDED = """
 
 POSTINGS = """
     UPDATE relais.posting
-       SET author = '', subject = '', message_id = NULL, template = NULL, held_because = NULL,
-           signed_by = '', return_path_domain = '', network = ''
+       SET author = '', subject = '', message_id = NULL, thread = '{}', template = NULL,
+           held_because = NULL, signed_by = '', return_path_domain = '', network = '',
+           author_lang = NULL, content = NULL
+     WHERE lower(author) = ANY($1)
+"""
+
+MESSAGES = """
+    DELETE FROM relais.message m USING relais.posting o
+     WHERE lower(o.author) = ANY($1) AND m.fingerprint IN (o.fingerprint, o.content)
+"""
+
+RECEIPTS = """
+    UPDATE relais.receipt SET author = '', closed_at = coalesce(closed_at, relais.now())
      WHERE lower(author) = ANY($1)
 """
 
@@ -187,6 +211,8 @@ POSTINGS = """
 async def _erase_postings(db: Connection, subject: Subject) -> int:
     """Erase what they wrote, and that they decided about what others wrote."""
     await db.execute(DECIDED, subject.addresses)
+    await db.execute(RECEIPTS, subject.addresses)
+    await db.execute(MESSAGES, subject.addresses)
     return await _count(db, POSTINGS, subject.addresses)
 
 
@@ -223,6 +249,13 @@ async def _forget_letters(db: Connection, subject: Subject) -> None:
     """Forget of which dead addresses somebody was told, theirs or by them."""
     await db.execute(TOLD, subject.addresses)
     await db.execute(LETTERS, subject.addresses)
+
+
+WISHES = "DELETE FROM relais.author_wish WHERE author = ANY($1)"
+
+
+async def _delete_wishes(db: Connection, subject: Subject) -> int:
+    return await _count(db, WISHES, subject.addresses)
 
 
 AUTHENTICATIONS = "DELETE FROM relais.proven_author WHERE author = ANY($1)"
@@ -395,6 +428,7 @@ async def erase(
         entries=await _delete_entries(db, subject),
         addresses=await _delete_known_addresses(db, subject),
         authentications=await _delete_authentications(db, subject),
+        wishes=await _delete_wishes(db, subject),
         failures=await _delete_failures(db, subject),
         bans=await _hash_bans(db, subject),
         suppressions=await _hash_suppressions(db, subject),

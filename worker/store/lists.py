@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.policy.expansion import Definition, ListAddress, candidates
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.store.database import Connection
+    from worker.store.views import Views
 
 READ_ONLY = "SET LOCAL transaction_read_only = on"
 PATIENCE = "SELECT set_config('statement_timeout', $1, true)"
@@ -36,7 +38,8 @@ async def asking_views(db: Connection, patience: timedelta) -> AsyncIterator[Non
 DEFINITIONS = """
     SELECT name, view::text, address, title, post, post_view::text, reply_to, max_size,
            max_recipients, lang, why, authenticate, moderate, unsubscribe, footer, notify_above,
-           in_doubt, owner, priority, finish_within, form, subject_prefix, merge_fields
+           in_doubt, owner, priority, finish_within, form, subject_prefix, merge_fields, receipt,
+           notify_delay, grace, report_addresses
       FROM lists.definition ORDER BY name
 """
 
@@ -116,6 +119,56 @@ DIRECTORY_OF = """
 async def directory_of(db: Connection, definition: str) -> list[DirectoryEntry]:
     """Return every address that *definition* has now. Asks the admin's query."""
     return [DirectoryEntry(**row) for row in await db.fetch(DIRECTORY_OF, definition)]
+
+
+async def directory_that_answers(views: Views) -> list[DirectoryEntry]:
+    """Return every address of the definitions whose queries answer."""
+    found: list[DirectoryEntry] = []
+    for definition in await definitions(views.db):
+        query = partial(directory_of, views.db, definition.name)
+        found += await views.ask(definition.name, query) or []
+    return sorted(found, key=lambda entry: entry.address)
+
+
+PEOPLE = """
+    SELECT count(DISTINCT lower(btrim(r.email)))
+      FROM lists.recipients($1::text::regclass, $2::jsonb) r
+"""
+
+
+async def people(db: Connection, address: ListAddress) -> int:
+    """Return how many people a list has now. Asks the admin's query."""
+    count: int = await db.fetchval(PEOPLE, address.definition.view, as_json(address.parts))
+    return count
+
+
+KNOWN = "SELECT EXISTS (SELECT FROM relais.list WHERE definition = $1 AND parts = $2::jsonb)"
+
+
+async def vacant(views: Views, local_part: str) -> ListAddress | None:
+    """Return the list without anybody that *local_part* names, or None.
+
+    It has been written to before; or each of its parts is in the view, as a role
+    and a committee are of which nobody has the one in the other.
+    """
+    for address in candidates(await definitions(views.db), local_part):
+        name, parts = address.definition.name, as_json(address.parts)
+        if address.parts and (
+            await views.db.fetchval(KNOWN, name, parts) or await _has_each_part(views, address)
+        ):
+            return address
+    return None
+
+
+async def _has_each_part(views: Views, address: ListAddress) -> bool:
+    if len(address.parts) == 1:
+        return False
+    definition = address.definition
+    for name, value in address.parts.items():
+        query = partial(views.db.fetchval, EXISTS, definition.view, as_json({name: value}))
+        if not await views.ask(definition.name, query):
+            return False
+    return True
 
 
 def as_json(parts: Mapping[str, str]) -> str:

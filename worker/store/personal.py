@@ -107,6 +107,7 @@ class Posting:
     author: str
     subject: str
     message_id: str | None
+    thread: Sequence[str]  # What an answer to them refers to.
     state: str
     accepted_at: datetime
     finished_at: datetime | None
@@ -117,8 +118,9 @@ class Posting:
 
 
 POSTINGS = """
-    SELECT o.posting_id AS posting, l.address AS list, o.author, o.subject, o.message_id, o.state,
-           o.accepted_at, o.finished_at, o.proof, o.signed_by, o.return_path_domain, o.network
+    SELECT o.posting_id AS posting, l.address AS list, o.author, o.subject, o.message_id, o.thread,
+           o.state, o.accepted_at, o.finished_at, o.proof, o.signed_by, o.return_path_domain,
+           o.network
       FROM relais.posting o JOIN relais.list l USING (list_id)
      WHERE lower(o.author) = ANY($1) ORDER BY o.posting_id
 """
@@ -127,6 +129,53 @@ POSTINGS = """
 async def postings(db: Connection, subject: Subject) -> list[Posting]:
     """Return what was posted in their name."""
     return [Posting(**row) for row in await db.fetch(POSTINGS, subject.addresses)]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What they were told about a message of theirs that went out."""
+
+    author: str
+    lang: str
+    accepted_at: datetime
+    postings: list[int]
+    written_at: datetime | None
+    promised_at: datetime | None
+    delayed_at: datetime | None
+    closed_at: datetime | None
+
+
+RECEIPTS = """
+    SELECT r.author, r.lang, r.accepted_at,
+           ARRAY(SELECT o.posting_id FROM relais.posting o
+                  WHERE o.receipt_id = r.receipt_id ORDER BY 1) AS postings,
+           r.written_at, r.promised_at, r.delayed_at, r.closed_at
+      FROM relais.receipt r WHERE lower(r.author) = ANY($1) ORDER BY r.receipt_id
+"""
+
+
+async def receipts(db: Connection, subject: Subject) -> list[Receipt]:
+    """Return when they were told about what they sent."""
+    return [Receipt(**row) for row in await db.fetch(RECEIPTS, subject.addresses)]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whether they want fewer letters as an author."""
+
+    author: str
+    fewer: bool
+    since: datetime
+
+
+WISHES = """
+    SELECT author, fewer, since FROM relais.author_wish WHERE author = ANY($1) ORDER BY author
+"""
+
+
+async def wishes(db: Connection, subject: Subject) -> list[Wish]:
+    """Return what they have asked for as an author."""
+    return [Wish(**row) for row in await db.fetch(WISHES, subject.addresses)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,10 +110,17 @@ async def count_lost(db: Connection, posting_id: int) -> tuple[int, int]:
     return row["waiting"], row["lost"]
 
 
+# A person may have several rows: the kindest says why they get nothing.
 CANCEL_LEFT = """
     UPDATE relais.delivery d
        SET state = 'cancelled', settled_at = relais.now(),
-           reply = 'no longer on the list, suppressed or held'
+           reply = coalesce(
+               (SELECT CASE l.verdict WHEN 'suppressed' THEN 'unsubscribed'
+                                      ELSE 'held: mail to this address comes back' END
+                  FROM listed l JOIN relais.person p ON p.key = l.key
+                 WHERE p.person_id = d.person_id AND l.verdict IN ('suppressed', 'held')
+                 ORDER BY l.verdict DESC LIMIT 1),
+               'no longer on the list')
      WHERE d.posting_id = $1 AND d.state IN ('queued', 'deferred')
        AND NOT EXISTS (SELECT FROM listed l JOIN relais.person p ON p.key = l.key
                         WHERE p.person_id = d.person_id

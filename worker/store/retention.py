@@ -2,6 +2,7 @@
 
     of                 the bytes go                  the rows go
     posting            *messages* after its end      never; its traces *traces* after its end
+    receipt                                          never; whose it is with its postings' traces
     delivery                                         with its posting's traces, once counted
     decision                                         with its posting's traces
     notice             *messages* after it was made  *traces* after it was made
@@ -11,6 +12,7 @@
     address failure    its words *returns* after it  *traces* after it, unless its address is
                                                      held, or lately suspect or on trial
     burst                                            *traces* after it began
+    message                                          *traces* after it was seen last
 
 What is open, held, in doubt, deferred or on its way is never purged. The rows of
 postings, arrivals, lists and people stay: they know duplicates and links. Each
@@ -177,7 +179,7 @@ async def _forget_deliveries(db: Connection, after: timedelta) -> int:
 
 FORGET_AUTHORS = """
     WITH ended AS (
-        SELECT o.posting_id FROM relais.posting o
+        SELECT o.posting_id, o.receipt_id FROM relais.posting o
          WHERE o.has_traces AND o.state IN ('finished', 'stopped')
            AND o.finished_at < (SELECT relais.now()) - $1::interval
            AND NOT EXISTS (SELECT FROM relais.delivery d WHERE d.posting_id = o.posting_id)
@@ -185,10 +187,18 @@ FORGET_AUTHORS = """
            FOR NO KEY UPDATE OF o SKIP LOCKED
     ), asked AS (
         DELETE FROM relais.decision d USING ended WHERE d.posting_id = ended.posting_id
+    ), told AS (
+        UPDATE relais.receipt r
+           SET author = '', closed_at = coalesce(r.closed_at, relais.now())
+         WHERE r.receipt_id IN (SELECT receipt_id FROM ended)
+           AND NOT EXISTS (SELECT FROM relais.posting other
+                            WHERE other.receipt_id = r.receipt_id AND other.has_traces
+                              AND other.posting_id NOT IN (SELECT posting_id FROM ended))
     )
     UPDATE relais.posting o
-       SET has_traces = false, author = '', subject = '', message_id = NULL, held_because = NULL,
-           decided_by = NULL, signed_by = '', return_path_domain = '', network = ''
+       SET has_traces = false, author = '', subject = '', message_id = NULL, thread = '{}',
+           held_because = NULL, decided_by = NULL, paused_by = NULL, signed_by = '',
+           return_path_domain = '', network = '', author_lang = NULL, content = NULL
       FROM ended WHERE o.posting_id = ended.posting_id
  RETURNING o.posting_id
 """
@@ -288,6 +298,24 @@ async def _forget_failures(db: Connection, after: timedelta) -> int:
     return len(await db.fetch(FORGET_FAILURES, after, _ROWS))
 
 
+# Of what a message says, and where it was refused, hashes. No other row refers to one,
+# and nobody looks for one that old: an expansion writes its own anew.
+FORGET_MESSAGES = """
+    WITH old AS (
+        SELECT m.fingerprint FROM relais.message m
+         WHERE m.seen_at < (SELECT relais.now()) - $1::interval
+         ORDER BY m.seen_at LIMIT $2
+           FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM relais.message m USING old WHERE m.fingerprint = old.fingerprint
+"""
+
+
+async def _forget_messages(db: Connection, after: timedelta) -> None:
+    """Delete by what messages are known that came twice, or to several lists."""
+    await db.execute(FORGET_MESSAGES, after, _ROWS)
+
+
 async def purge(
     db: Connection, *, messages: timedelta, returns: timedelta, traces: timedelta
 ) -> Purged:
@@ -297,6 +325,7 @@ async def purge(
     templates = await _purge_postings(db, messages) + await _purge_notices(db, messages)
     await _cancel_without_bytes(db)
     await _forget_words(db, returns)
+    await _forget_messages(db, traces)
     return Purged(
         templates=templates,
         arrivals=arrivals,

@@ -378,9 +378,9 @@ async def test_end_of_a_posting_held_under_way(owner: Connection, db: Connection
     assert await states(db) == {"cancelled": 3, "dotting": 1, "handed_over": 1}
     why = await db.fetch("select distinct reply from relais.delivery where state = 'cancelled'")
     assert [row["reply"] for row in why] == ["refused"]
-    status = await decisions.status(db, posting_id)
-    assert status is not None
-    assert status.is_under_way
+    asked = await decisions.asked(db, question.decision_id, Kind.MODERATE)
+    assert asked is not None
+    assert asked.is_under_way
 
 
 WORTH = {

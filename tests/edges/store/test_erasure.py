@@ -8,7 +8,7 @@ import pytest
 
 from tests.edges.store.given import members, posted
 from tests.edges.store.test_members import SITE
-from worker.store import authors, erasure, personal
+from worker.store import authors, erasure, personal, postings
 from worker.store.migrations import Track, shipped_track, up
 
 if TYPE_CHECKING:
@@ -57,6 +57,26 @@ async def test_an_opt_out_outlives_its_person(
     assert (roll.recipients, roll.suppressed) == (2, 1)
 
 
+async def test_receipts_are_locked_with_their_postings(owner: Connection, db: Connection) -> None:
+    """Whoever stops a message locks its receipt first: two who do not would wait for each other."""
+    await members(owner, THREE)
+    posting_id, _ = await posted(db)
+    await db.execute(
+        "with receipt as (insert into relais.receipt (author, lang, accepted_at, look_at)"
+        " select author, 'fr', accepted_at, accepted_at from relais.posting"
+        " returning receipt_id)"
+        " update relais.posting o set receipt_id = receipt.receipt_id from receipt"
+    )
+    author = await db.fetchval("select author from relais.posting")
+    async with owner.transaction():
+        subject = await personal.subject(owner, author, other_addresses=[], keys=[])
+        found = await erasure.under_way(owner, subject)
+        free = await db.fetch("select receipt_id from relais.receipt for update skip locked")
+
+    assert [posting.posting for posting in found] == [posting_id]
+    assert free == []
+
+
 async def test_nobody_who_was_erased_costs_nothing(owner: Connection, db: Connection) -> None:
     """As long as no hash is in scope no row of a list is hashed."""
     await members(owner, THREE)
@@ -93,6 +113,26 @@ async def test_a_hash_needs_the_salt(owner: Connection, db: Connection) -> None:
     assert not await authors.is_banned(db, "bob@b.fr", "everybody")
     await owner.execute("update relais.salt set salt = '\\x00'")
     assert not await authors.is_banned(db, "ana@b.fr", "everybody")
+
+
+async def test_what_they_said_is_known_no_more(owner: Connection, db: Connection) -> None:
+    """The hash of it goes, and where it was refused; what others said stays."""
+    await members(owner, THREE)
+    await posted(db)
+    await posted(db, fingerprint=b"g" * 32)
+    await owner.execute(
+        "update relais.delivery set state = 'handed_over';"
+        "update relais.posting set content = '\\x01', author = 'Ana@b.fr' where posting_id = 1;"
+        "update relais.posting set content = '\\x02' where posting_id = 2"
+    )
+    for mark in (b"f" * 32, b"g" * 32, b"\x01", b"\x02"):
+        await postings.take_turn(owner, mark)
+
+    await erased(owner, "ana@b.fr", keys=[])
+
+    kept = await owner.fetch("select fingerprint from relais.message")
+    assert {row["fingerprint"] for row in kept} == {b"g" * 32, b"\x02"}
+    assert await postings.exists(owner, 1, b"f" * 32)
 
 
 async def test_a_shared_address(owner: Connection, db: Connection) -> None:

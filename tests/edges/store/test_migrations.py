@@ -256,7 +256,7 @@ class Slip(NamedTuple):
 DEFINE_OPTIONS = (
     "Its options are: view, address, title, why, post, authenticate, moderate, reply_to, max_size,"
     " max_recipients, unsubscribe, footer, lang, notify_above, in_doubt, owner, priority,"
-    " finish_within, form, subject_prefix"
+    " finish_within, form, subject_prefix, receipt, notify_delay, grace, report_addresses"
 )
 SLIPS = {
     "a misspelt option": Slip(

@@ -74,6 +74,53 @@ async def test_a_finished_posting(
     assert (summary.author == "") == (summary.subject == "") == (copies == 0)
 
 
+async def test_a_receipt(owner: Connection, db: Connection) -> None:
+    """Whose it is goes with the traces of the last of its postings."""
+    posting_id = await handed_over(owner, db)
+    other, _ = await posted(db, fingerprint=b"g" * 32)
+    await owner.execute(
+        "insert into relais.receipt (author, lang, accepted_at, look_at)"
+        " values ('a@b.fr', 'fr', relais.now(), relais.now())"
+    )
+    await owner.execute("update relais.posting set receipt_id = 1, content = 'x'")
+
+    await purged_at(owner, db, 91 * DAY)
+
+    assert await db.fetchval("select author from relais.receipt") == "a@b.fr"
+    kept = "select content is not null from relais.posting where posting_id = $1"
+    assert not await db.fetchval(kept, posting_id)
+    assert await db.fetchval(kept, other)
+    await owner.execute(
+        "update relais.delivery set state = 'cancelled', settled_at = relais.now();"
+        f"update relais.posting set state = 'stopped', finished_at = '{NOON}'"
+        f" where posting_id = {other}"
+    )
+    await purged_at(owner, db, 91 * DAY)
+    [receipt] = await db.fetch("select author, closed_at is not null from relais.receipt")
+    assert tuple(receipt) == ("", True)
+
+
+async def test_what_messages_are_known_by(owner: Connection, db: Connection) -> None:
+    """What they say, and where they were refused, hashed: as long as it was seen lately."""
+    await frozen_clock(owner)
+    for mark in (b"again", b"once"):
+        await postings.take_turn(db, mark)
+    await postings.refuse(db, b"refused", ["tous"])
+    await frozen_clock(owner, NOON + DAY)
+    await postings.take_turn(db, b"again")
+
+    known = (
+        "select array_agg(encode(fingerprint, 'escape') order by fingerprint) from relais.message"
+    )
+    await purged_at(owner, db, 90 * DAY)
+    assert await db.fetchval(known) == ["again", "once", "refused"]
+    await purged_at(owner, db, 90.5 * DAY)
+    assert await db.fetchval(known) == ["again"]
+    assert await postings.refuse(db, b"refused", ["tous"])
+    await purged_at(owner, db, 91.5 * DAY)
+    assert await db.fetchval(known) == ["refused"]
+
+
 async def test_what_is_not_finished_stays(owner: Connection, db: Connection) -> None:
     """As long as one copy may still leave, nothing of the posting is purged."""
     posting_id = await handed_over(owner, db, settled=1)
