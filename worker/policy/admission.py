@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 OLD_AFTER = timedelta(days=7)
 CONFIRM_WITHIN = timedelta(hours=72)
+REPEATED_WITHIN = timedelta(days=1)  # People send again what they are not sure of.
 MODERATE_WITHIN = timedelta(days=5)
 REMEMBERED_FOR = timedelta(days=90)
 # More would make us throw other people's mail at whoever is named as the author.
@@ -58,6 +59,7 @@ class Reason(StrEnum):
     FORGED = "forged"
     UNPROVEN = "unproven"
     ASKED_ENOUGH = "asked_enough"
+    REPEATED = "repeated"
     MODERATED = "moderated"
     OLD = "old"
     OTHER_LIST = "other_list"
@@ -72,6 +74,19 @@ class Reason(StrEnum):
     LOST_UNDER_WAY = "lost_under_way"  # Of those who still wait, the list has lost most.
 
 
+# What is wrong with a list rather than with a message is for those who keep it.
+FAULTS_OF_LISTS = frozenset(
+    {
+        Reason.EMPTY,
+        Reason.UNREACHABLE,
+        Reason.TOO_MANY,
+        Reason.SHRANK,
+        Reason.GREW,
+        Reason.LOST_UNDER_WAY,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the views say of an author."""
@@ -79,6 +94,7 @@ class Standing:
     known: bool = False  # On the list, among its authors, or by another address of a member.
     may_post: bool = False
     moderator: bool = False
+    lang: str | None = None  # In which they read.
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +122,7 @@ class Facts:
     standing: Standing = field(default_factory=Standing)
     banned: bool = False
     posted_before: bool = False
+    said_before: bool = False  # The same, in another message, within a day.
     remembered: bool = False  # The same evidence was confirmed lately.
     asked_today: int = 0  # Confirmations that this author was asked for.
     posts_by_author: int = 0  # In the last hour.
@@ -123,9 +140,13 @@ class Facts:
 
     @property
     def can_be_asked(self) -> bool:
-        """Whether the author is somebody we know: strangers are never written to."""
+        """Whether the author is somebody we know: strangers are never written to.
+
+        Nor is who wrote to another list: its address may stand for the author's, and
+        anybody on it could answer.
+        """
         known = self.standing.may_post and self.standing.known
-        return self.message.author is not None and known
+        return self.message.author is not None and known and self.message.other_list is None
 
     @property
     def forged(self) -> bool:
@@ -140,6 +161,14 @@ class Facts:
         if self.definition.authenticate == "confirm_always":
             return True
         return self.definition.authenticate == "auth_or_confirm" and not self.proven
+
+    @property
+    def sent_again(self) -> bool:
+        """Whether it says what its author sent before, and they can be asked why."""
+        message = self.message
+        is_theirs = (self.proven or self.can_be_asked) and not self.forged
+        is_ours = message.other_list is None and message.spam is None
+        return self.said_before and is_theirs and is_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +231,6 @@ CHAIN: tuple[Rule, ...] = (
         ArrivalOutcome.REFUSED_NOBODY,
     ),
     Rule(
-        "too large",
-        lambda f: f.message.size > f.definition.max_size,
-        Action.REFUSE,
-        ArrivalOutcome.REFUSED_OVERSIZE,
-    ),
-    Rule(
         "not exactly one author, for the moderators",
         lambda f: f.message.author is None and f.definition.moderate != "no",
         Action.HOLD,
@@ -238,6 +261,13 @@ CHAIN: tuple[Rule, ...] = (
         Action.REFUSE,
         ArrivalOutcome.REFUSED_STRANGER,
     ),
+    # After who may post: the size of a list's mail is none of a stranger's business.
+    Rule(
+        "too large",
+        lambda f: f.message.size > f.definition.max_size,
+        Action.REFUSE,
+        ArrivalOutcome.REFUSED_OVERSIZE,
+    ),
     Rule("disowned by its domain", lambda f: f.forged, Action.HOLD, Reason.FORGED),
     Rule(
         "only proven authors may post",
@@ -265,6 +295,17 @@ CHAIN: tuple[Rule, ...] = (
     Rule(
         "to be confirmed by the author",
         lambda f: f.to_confirm and f.asked_today < CONFIRMATIONS_A_DAY,
+        Action.CONFIRM,
+    ),
+    Rule(
+        "sent twice, and asked too often today",
+        lambda f: f.sent_again and f.asked_today >= CONFIRMATIONS_A_DAY,
+        Action.HOLD,
+        Reason.REPEATED,
+    ),
+    Rule(
+        "sent twice",
+        lambda f: f.sent_again and f.asked_today < CONFIRMATIONS_A_DAY,
         Action.CONFIRM,
     ),
     Rule(

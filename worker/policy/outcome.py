@@ -31,6 +31,9 @@ class ArrivalOutcome(StrEnum):
     REFUSED_BANNED = "refused_banned"
     REFUSED_FLOOD = "refused_flood"  # The human behind a role has had enough today.
     REFUSED_UNPROVEN = "refused_unproven"  # Only authenticated authors may post.
+    REFUSED_EMPTY_LIST = "refused_empty_list"  # Nobody has this role at the moment.
+    REPEATED = "repeated"  # Sent twice: its author is asked whether they mean it.
+    STOPPED = "stopped"  # An author's answer to a receipt.
     TO_CONFIRM = "to_confirm"  # Its author is asked whether they wrote it.
     HELD_NO_RECIPIENT_HEADER = "held_no_recipient_header"
     DUPLICATE = "duplicate"
@@ -104,7 +107,46 @@ class NoticeKind(StrEnum):
     DEAD_ADDRESSES = "dead_addresses"  # To who can mend them, weekly.
     FORWARDED = "forwarded"
     FAREWELL = "farewell"  # To who has left every list on a page.
+    RECEIPT = "receipt"
+    DELAY = "delay"
+    REPORT = "report"  # How a posting ended.
+    STOP_REPORT = "stop_report"  # The same, to the author who has stopped it.
+    REPORT_TO_OWNER = "report_to_owner"  # The same, with the addresses that were refused.
+    NOT_POSTED = "not_posted"  # Why a message was not taken for a list.
+    SENT_TWICE = "sent_twice"
+    NO_MORE_TODAY = "no_more_today"  # Any of these, which says that it is the day's last.
     RECHECK = "recheck"  # To an address of which a copy has come back: does it work?
+
+
+# What answers an author's message: counted, no more than a few a day, and from a
+# null return path where the host takes one (RFC 3834, section 3.3).
+ANSWERS = (
+    NoticeKind.HELD,
+    NoticeKind.REFUSED,
+    NoticeKind.EXPIRED,
+    NoticeKind.QUERY_FAILS,
+    NoticeKind.RECEIPT,
+    NoticeKind.DELAY,
+    NoticeKind.REPORT,
+    NoticeKind.STOP_REPORT,
+    NoticeKind.NOT_POSTED,
+    NoticeKind.SENT_TWICE,
+    NoticeKind.NO_MORE_TODAY,
+)
+
+
+# What is sent because its recipient has written (RFC 3834, section 5.1); all else a
+# program sends of itself.
+RESPONSES = (
+    *ANSWERS,
+    NoticeKind.CONFIRM,
+    NoticeKind.ANSWER_UNCLEAR,
+    NoticeKind.HOW_TO_LEAVE,
+)
+
+
+# Answers that no program brings about, and so no number limits.
+ASKED_FOR = (NoticeKind.STOP_REPORT,)
 
 
 class OptOutMethod(StrEnum):

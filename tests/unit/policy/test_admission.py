@@ -107,6 +107,7 @@ FROM_STRANGER = (Reason.STRANGER, "a stranger whom the moderators want to see")
 FORGED = (Reason.FORGED, "disowned by its domain")
 NOTHING_PROVES = (Reason.UNPROVEN, "unproven, for the moderators")
 ASKED_ENOUGH = (Reason.ASKED_ENOUGH, "asked too often today")
+REPEATED = (Reason.REPEATED, "sent twice, and asked too often today")
 MODERATED = (Reason.MODERATED, "a moderated list")
 OLD = (Reason.OLD, "old")
 OTHER_LIST = (Reason.OTHER_LIST, "from another list")
@@ -124,6 +125,11 @@ def asked(*then_held: tuple[Reason, str]) -> Admission:
     """Wait for the author's own yes, and then for a moderator if there are reasons."""
     reasons = tuple(reason for reason, _ in then_held)
     return Admission(Action.CONFIRM, "to be confirmed by the author", reasons=reasons)
+
+
+def asked_why(*then_held: tuple[Reason, str]) -> Admission:
+    """Wait for the author to say whether they meant to send it twice."""
+    return replace(asked(*then_held), rule="sent twice")
 
 
 class Case(NamedTuple):
@@ -377,8 +383,8 @@ CASES = {
     "an octet too large": Case(message(size=5_000_001), TOO_LARGE),
     "a list with a limit of its own": Case(message(size=100_001, max_size=100_000), TOO_LARGE),
     "too large, where nobody posts": Case(message(size=9_000_000, post="nobody"), CLOSED),
-    "too large, of a stranger": Case(message(STRANGER, DMARC, size=9_000_000), TOO_LARGE),
-    "too large, no author": Case(message(STRANGER, author=None, size=9_000_000), TOO_LARGE),
+    "too large, of a stranger": Case(message(STRANGER, DMARC, size=9_000_000), NOT_ALLOWED),
+    "too large, no author": Case(message(STRANGER, author=None, size=9_000_000), NO_AUTHOR),
     "too large, disowned": Case(message(MEMBER, DISOWNED, size=9_000_000), TOO_LARGE),
     "too large and moderated": Case(message(size=9_000_000, moderate="all"), TOO_LARGE),
     "posted before": Case(message(posted_before=True), DUPLICATE),
@@ -387,6 +393,34 @@ CASES = {
     "posted before, and all that can be wrong": Case(
         message(STRANGER, DISOWNED, posted_before=True, banned=True, size=9_000_000, post="nobody"),
         DUPLICATE,
+    ),
+    # Sent twice: its author is asked, if they are theirs to be asked about.
+    "sent twice": Case(message(said_before=True), asked_why()),
+    "sent twice, unproven: one question": Case(
+        message(MEMBER, UNPROVEN, said_before=True), asked_why()
+    ),
+    "sent twice, always confirmed: one question": Case(
+        message(authenticate="confirm_always", said_before=True), asked_why()
+    ),
+    "sent twice, remembered": Case(message(MEMBER, REMEMBERED, said_before=True), asked_why()),
+    "sent twice, moderated": Case(message(moderate="all", said_before=True), asked_why(MODERATED)),
+    "sent twice, disowned": Case(message(MEMBER, DISOWNED, said_before=True), held(FORGED)),
+    "sent twice, a stranger": Case(message(STRANGER, said_before=True), NOT_ALLOWED),
+    "sent twice, by another list": Case(
+        message(said_before=True, other_list="list-id"), held(OTHER_LIST)
+    ),
+    "sent twice, called spam": Case(message(said_before=True, spam="x-spam-flag"), held(SPAM)),
+    "sent twice, too large": Case(message(size=9_000_000, said_before=True), TOO_LARGE),
+    "sent twice, the very same": Case(message(said_before=True, posted_before=True), DUPLICATE),
+    "sent twice, anyone may post, proven": Case(
+        message(PASSER_BY, DMARC, post="anyone", said_before=True), asked_why()
+    ),
+    "sent twice, anyone may post, unproven": Case(
+        message(PASSER_BY, UNPROVEN, post="anyone", said_before=True), ACCEPTED
+    ),
+    "sent twice, asked 5 times": Case(message(said_before=True, asked_today=5), held(REPEATED)),
+    "sent twice, asked 5 times, unproven": Case(
+        message(MEMBER, UNPROVEN, said_before=True, asked_today=5), held(ASKED_ENOUGH, REPEATED)
     ),
     # What holds any message.
     "7 days old": Case(message(age=7 * DAY), ACCEPTED),
@@ -415,7 +449,21 @@ CASES = {
         message(MEMBER, UNPROVEN, spam="x-spam-flag"), asked(SPAM)
     ),
     "confirmed first, then held for all": Case(
-        message(MEMBER, UNPROVEN, moderate="all", **ALL_HOLDS), asked(MODERATED, *LATE_HOLDS)
+        message(MEMBER, UNPROVEN, moderate="all", **(ALL_HOLDS | {"other_list": None})),
+        asked(MODERATED, OLD, SPAM, AUTHOR_RATE, LIST_RATE),
+    ),
+    "from another list, which nobody may ask": Case(
+        message(MEMBER, UNPROVEN, other_list="list-id"), held(OTHER_LIST)
+    ),
+    "from another list, and the same again": Case(
+        message(MEMBER, said_before=True, other_list="list-id"), held(OTHER_LIST)
+    ),
+    "from another list, always to be confirmed": Case(
+        message(MEMBER, authenticate="confirm_always", other_list="list-id"), held(OTHER_LIST)
+    ),
+    "from another list, always to be confirmed, unproven": Case(
+        message(MEMBER, UNPROVEN, authenticate="confirm_always", other_list="list-id"),
+        held(NOTHING_PROVES, OTHER_LIST),
     ),
     "asked 5 times, and spam": Case(
         message(MEMBER, UNPROVEN, asked_today=5, spam="x-spam-flag"), held(ASKED_ENOUGH, SPAM)
@@ -580,6 +628,7 @@ FACTS = st.builds(
     standing=STANDINGS,
     banned=st.sampled_from([False, False, False, True]),
     posted_before=st.sampled_from([False, False, False, True]),
+    said_before=st.sampled_from([False, False, True]),
     remembered=st.booleans(),
     asked_today=COUNTS,
     posts_by_author=COUNTS,
@@ -597,6 +646,7 @@ FIRST_ASKED = {
     "a stranger whom the moderators want to see": ("standing", "message.authenticity"),
     "only proven authors may post": ("definition.authenticate", "message.method", "remembered"),
     "asked too often today": ("asked_today",),
+    "sent twice": ("said_before",),
     "old": ("message.age",),
     "from another list": ("message.other_list",),
     "called spam": ("message.spam",),
@@ -678,8 +728,8 @@ def test_nobody_is_asked_who_may_not_post(facts: Facts) -> None:
     """A question to a stranger would be mail that they never wanted from us."""
     admission = admit(facts)
     if admission.action is Action.CONFIRM:
-        assert facts.standing.may_post
-        assert facts.standing.known
+        may_post = facts.standing.may_post and facts.standing.known
+        assert may_post or (facts.proven and facts.said_before)
         assert facts.message.author is not None
         assert facts.asked_today < 5
 
