@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from worker.mail.answer import Meaning, beginning_of, read_answer
+from worker.mail.answer import Meaning, beginning_of, read_answer, read_stop
 from worker.mail.header import read_message
 from worker.mail.written_at import written_at
 
@@ -44,6 +44,9 @@ def _read(raw: bytes) -> Meaning:
     # Stored in PostgreSQL, which refuses a NUL, and as UTF-8.
     assert "\0" not in answer.reason
     answer.reason.encode()
+    stop = read_stop(raw)
+    assert stop.meaning in (Meaning.STOP, Meaning.UNCLEAR)
+    assert len(stop.reason) <= 500
     shown = beginning_of(raw)
     assert shown.count("\n") < 20
     assert all(line.startswith("> ") and len(line) <= 202 for line in shown.split("\n") if shown)
@@ -128,6 +131,8 @@ HOSTILE = {
     "marks behind an ok": (PLAIN, b"ok" + b"!" * 100_000 + b"x"),
     "spaces behind an ok": (PLAIN, b"ok" + b" " * 100_000 + b"x"),
     "no, no, no": (PLAIN, b"no" + b", no" * 25_000 + b" x"),
+    "what is to be stopped": (PLAIN, b"stop" + b" this message it" * 6000 + b" x"),
+    "wishes to stop": (PLAIN, b"merci de " * 11_000),
     "dots behind a no": (PLAIN, b"no" + b". " * 50_000 + b"1"),
     "dashes": (PLAIN, b"-" * 100_000 + b"x"),
     "dash lines": (PLAIN, b"--\n" * 33_000),

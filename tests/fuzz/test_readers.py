@@ -13,6 +13,7 @@ from tests.fuzz.accidents import accidents
 from worker.mail import address, envelope, header, parts, returns, trace
 from worker.mail.authentication import authenticate
 from worker.mail.authentication_results import read_authentication_results
+from worker.mail.content import content_hash
 from worker.mail.dkim_signature import is_key_in_use, signatures_of_author
 from worker.mail.host import HOSTS
 from worker.mail.received import client_network, own_hops
@@ -69,6 +70,8 @@ def _read_contents(raw: bytes) -> None:
     trace.is_automatic(message)
     trace.is_loop(message, domain=DOMAIN)
     trace.is_from_another_list(message)
+    trace.is_not_to_be_answered(message)
+    assert content_hash(message, raw)
     for part in parts.entities(raw):
         assert 0 <= part.header_at <= part.body_at <= part.end <= len(raw)
         assert part.depth <= parts.DEPTH_LIMIT

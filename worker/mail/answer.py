@@ -1,4 +1,4 @@
-"""Reading what a person answered to a mail of ours: yes, no, or something else.
+"""Reading what a person answered to a mail of ours: yes, no, stop, or something else.
 
 The first line that is their own decides, be it above the mail they quote or
 below. Whatever is not plainly a yes or a no is unclear: a posting must not go
@@ -81,6 +81,51 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 
+# To a receipt. What is under way can be stopped and resumed: how politely it is said
+# does not matter, and a reason may follow. What is to be stopped is read in one way only,
+# as "this message it" could be in four, and each of a hundred of them.
+_POLITELY = (
+    r"please|merci(?: d['\u2019]avance)?|thanks?|thank you|svp|stp"
+    r"|s['\u2019]il (?:vous|te) pla[iî]t"
+)
+_WISHED = (
+    r"(?:merci|prière|je vous prie|je vous demande) (?:de(?= )|d['\u2019 ])"
+    r"|il fau(?:t|drait)|veuillez|bien vouloir|je (?:veux|voudrais|souhaite(?:rais)?|dois)"
+    r"|(?:i|we) (?:want|need|have|would like) to|i['\u2019]d like to|(?:i|we|you) must"
+)
+# "Can you stop it?" asks us to; "stop?" and "how do I stop it?" ask something.
+_ASKED = (
+    r"(?:est-ce que )?(?:vous (?:pouvez|pourriez)|tu (?:peux|pourrais))|(?:pouvez|pourriez)[- ]vous"
+    r"|(?:peux|pourrais)[- ]tu|(?:can|could|would|will) you"
+)
+_STOP = re.compile(
+    rf"(?:(?:{_POLITELY}|{_WISHED}|(?P<asked>{_ASKED}))[\s,:!.]*){{0,4}}"
+    r"(?:l['\u2019 ]|l[ea] |tout )?"
+    r"(?:stop(?:pe|per|pez)?|arr[eê]t(?:e|er|ez|ons)?|annul(?:e|er|ez)|cancel|halt"
+    r"|interromp(?:re|ez)|ne (?:pas|plus|rien) envoyer|n['\u2019]envo(?:ie|yez) (?:pas|plus|rien)"
+    r"|(?:do not|don['\u2019]t) send)"
+    r"(?>[\s,!.]+(?:tout(?: de suite)?|(?:l['\u2019 ]|cet |mon |d['\u2019 ])envoi|les envois"
+    r"|d['\u2019 ]envoyer|(?:la|cette) (?:diffusion|distribution|suite)|le reste"
+    r"|(?:le|ce|mon) (?:mail|message|courriel)|ça|ca|cela|rien|immédiatement|maintenant|vite"
+    r"|it|this|that|all|everything|anything|now|at once|immediately|any ?more"
+    r"|(?:(?:the|this|my) )?(?:rest|sending|mailing|message|mail)(?: (?:it|this|now))?"
+    rf"|stop|{_POLITELY}))*(?(asked)\s*\?*)"
+    r"(?:(?:\s*[,;:!.\u2013\u2014-]+|(?<=\?)|\s+(?:car\b|because\b|since\b"
+    r"|(?:parce |puis)qu(?:e\b|['\u2019])))\s*(?P<reason>\S.*))?[\s.!\U0001F6D1✋🙏\uFE0F]*",
+    re.IGNORECASE,
+)
+# "Stop, if anybody complains" is no stop yet, and "stop? no" is none at all.
+_CONDITION = re.compile(
+    r"\?|\b(?:si|s['\u2019]il|if|unless|sauf|except|seulement|uniquement|only|jusqu\w*|until"
+    r"|quand|when|après|after|demain|tomorrow)\b",
+    re.IGNORECASE,
+)
+_GO_ON = re.compile(
+    r"\b(?:ne|n['\u2019]|pas|not|don['\u2019]t|never|jamais)\b[^.,;!]{0,20}?"
+    r"\b(?:stop|arr[eê]t|annul|cancel|halt|interromp)|\b(?:continue[rz]?|go on|poursui\w+)\b",
+    re.IGNORECASE,
+)
+
 # What programs sign with: "Sent from my iPhone by my son" is somebody's line.
 _DEVICE = (
     r"iphone|ipad|mac|mobile|smartphone|téléphone|phone|tablette|tablet|appareil|device|samsung"
@@ -130,6 +175,7 @@ class Meaning(Enum):
 
     YES = "yes"
     NO = "no"
+    STOP = "stop"
     EMPTY = "empty"  # Nothing but the mail that they answer to, and a signature.
     UNCLEAR = "unclear"
 
@@ -160,6 +206,21 @@ def read_answer(raw: bytes) -> Answer:
         )
         return Answer(Meaning.UNCLEAR if taken_back else Meaning.YES)
     return _refusal(own)
+
+
+def read_stop(raw: bytes) -> Answer:
+    """Read whether the first line of *raw* that its author wrote says stop, and why.
+
+    Anything else, a question as well, is for a person.
+    """
+    text, _ = _text(leaves(raw))
+    words = _words_in(_lines(text))
+    own = _without_greeting(words.own)
+    stop = _STOP.fullmatch(own[0]) if own and not words.doubtful else None
+    reason = (stop["reason"] or "") if stop else ""
+    if stop is None or _CONDITION.search(reason) or any(map(_GO_ON.search, own)):
+        return Answer(Meaning.UNCLEAR)
+    return Answer(Meaning.STOP, reason.strip()[:_REASON_LIMIT])
 
 
 def shown_text(raw: bytes) -> str:

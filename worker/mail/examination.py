@@ -11,18 +11,25 @@ from datetime import datetime  # noqa: TC003 - read by worker/reading, as the ot
 from typing import TYPE_CHECKING
 
 from worker.mail.address import display_name, read_author
-from worker.mail.answer import Answer, read_answer
+from worker.mail.answer import Answer, read_answer, read_stop
 from worker.mail.authentication import Authentication, Authenticity, authenticate
+from worker.mail.content import content_hash
 from worker.mail.dkim_signature import Signature, signatures_of_author
 from worker.mail.dsn import Return  # noqa: TC001 - read by worker/reading
 from worker.mail.envelope import envelope_recipients, named_recipients
 from worker.mail.header import read_message
 from worker.mail.leaving import asks_to_leave
-from worker.mail.preparation import fingerprint, message_id
+from worker.mail.preparation import fingerprint, message_id, thread_of
 from worker.mail.received import client_network, own_hops
 from worker.mail.return_address import Purpose, ServiceAddress, read_service_address
 from worker.mail.returns import read_return
-from worker.mail.trace import is_automatic, is_called_spam, is_from_another_list, is_loop
+from worker.mail.trace import (
+    is_automatic,
+    is_called_spam,
+    is_from_another_list,
+    is_loop,
+    is_not_to_be_answered,
+)
 from worker.mail.written_at import written_at
 
 if TYPE_CHECKING:
@@ -44,18 +51,21 @@ class Examination:
     subject: str
     written_at: datetime | None
     message_id: str
+    thread: tuple[str, ...]  # What an answer refers to: the message itself last.
     fingerprint: bytes
-    automatic: str | None  # The rule by which it is; so are the next three.
+    content: bytes  # What it says, hashed.
+    automatic: str | None  # The rule by which it is; so are the next four.
     loop: str | None
     other_list: str | None
     spam: str | None
+    unanswered: str | None  # By which nobody wants an answer to it.
     answers_us: bool  # It is in a thread with a message of ours.
     asks_to_leave: bool  # All it says is that its author wants to.
     authentication: Authentication
     network: str  # Of the client that our host saw, or "".
     signatures: tuple[Signature, ...]  # That could prove the author, where the host says nothing.
     returned: Return | None
-    answer: Answer | None  # If it came to an address where an answer is awaited.
+    answer: Answer | None  # To the last address at which one is awaited, if there is any.
 
 
 def examine(raw: bytes, *, host: HostRecipe, domain: str, account: str) -> Examination:
@@ -75,18 +85,21 @@ def examine(raw: bytes, *, host: HostRecipe, domain: str, account: str) -> Exami
         subject=subject.text if subject else "",
         written_at=written_at(message),
         message_id=message_id(message, domain=domain),
+        thread=thread_of(message),
         fingerprint=fingerprint(message),
+        content=content_hash(message, raw),
         automatic=is_automatic(message),
         loop=is_loop(message, domain=domain),
         other_list=is_from_another_list(message),
         spam=is_called_spam(message),
+        unanswered=is_not_to_be_answered(message),
         answers_us=_answers_us(message, domain),
         asks_to_leave=asks_to_leave(message, raw),
         authentication=authentication,
         network=client_network(border) if border is not None else "",
         signatures=_signatures(raw, message, authentication),
         returned=read_return(raw),
-        answer=read_answer(raw) if _is_awaited(services) else None,
+        answer=_answer(raw, services),
     )
 
 
@@ -105,5 +118,11 @@ def _signatures(
     return signatures_of_author(raw, message)
 
 
-def _is_awaited(services: tuple[ServiceAddress, ...]) -> bool:
-    return any(service.purpose in (Purpose.CONFIRM, Purpose.MODERATE) for service in services)
+def _answer(raw: bytes, services: tuple[ServiceAddress, ...]) -> Answer | None:
+    """Read what is said to the last of the addresses at which an answer is awaited."""
+    for service in reversed(services):
+        if service.purpose in (Purpose.CONFIRM, Purpose.MODERATE):
+            return read_answer(raw)
+        if service.purpose is Purpose.POSTING:
+            return read_stop(raw)
+    return None

@@ -1,8 +1,8 @@
 """Notices as bytes: our own short mails, in text that any program shows.
 
-A notice answers the author's message in its thread (RFC 5322, section 3.6.4)
-and says that a program wrote it, so that no other program answers (RFC 3834,
-section 5). A message of somebody's can be attached as it came.
+A notice about a message is in its thread (RFC 5322, section 3.6.4) and says that a
+program wrote it, so that no other program answers (RFC 3834, section 5). A message
+of somebody's can be attached as it came.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 from worker.mail.copy import REFERENCE_SLOT, freeze, without_nul
 from worker.mail.dkim_signing import signed
+from worker.mail.header import read_message
 from worker.mail.header_writer import encoded_text, field_line, mailbox
+from worker.mail.surgery import folded_list
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,6 +30,7 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _ADDRESS = re.compile(r"[!-;=?-~]{1,320}")
 _SUBJECT_LIMIT = 300  # A word cannot be folded.
 _LINE_LIMIT_OCTETS = 998
+_HEADER_LIMIT_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Envelope:
     recipient: str
     domain: str
     reply_to: str = ""
-    in_reply_to: str = ""  # The Message-ID of the author's message.
+    thread: tuple[str, ...] = ()  # What it refers to; the message that it is about is the last.
+    is_response: bool = True  # False: its recipient has not written.
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +92,29 @@ def attachment(raw: bytes) -> Attachment:
 
     RFC 2046, section 5.2.1: message/rfc822 itself may not be encoded.
     """
-    message = without_nul(raw)
-    longest = max((len(line) for line in message.split(b"\n")), default=0)
-    if longest <= _LINE_LIMIT_OCTETS and b"\r" not in message.replace(b"\r\n", b""):
-        return Attachment(_attached_as(b"message/rfc822", b"8bit"), message)
-    kind = b'application/octet-stream; name="message.eml"'
-    return Attachment(_attached_as(kind, b"base64"), encodebytes(message))
+    return _fit(raw, b"message/rfc822", "message.eml")
 
 
-def _attached_as(kind: bytes, encoding: bytes) -> bytes:
+def attached_header(raw: bytes) -> Attachment:
+    """Return the header of *raw* as it is attached (RFC 3462, section 2)."""
+    header = b"".join(field.line for field in read_message(raw).fields)[:_HEADER_LIMIT_BYTES]
+    return _fit(header, b"text/rfc822-headers", "header.txt")
+
+
+def _fit(raw: bytes, kind: bytes, name: str) -> Attachment:
+    octets = without_nul(raw)
+    longest = max((len(line) for line in octets.split(b"\n")), default=0)
+    if longest <= _LINE_LIMIT_OCTETS and b"\r" not in octets.replace(b"\r\n", b""):
+        return Attachment(_attached_as(kind, b"8bit", name), octets)
+    kind = f'application/octet-stream; name="{name}"'.encode("ascii")
+    return Attachment(_attached_as(kind, b"base64", name), encodebytes(octets))
+
+
+def _attached_as(kind: bytes, encoding: bytes, name: str) -> bytes:
     return b"".join(
         (
             field_line("Content-Type", kind),
-            field_line("Content-Disposition", b'attachment; filename="message.eml"'),
+            field_line("Content-Disposition", f'attachment; filename="{name}"'.encode("ascii")),
             field_line("Content-Transfer-Encoding", encoding),
         )
     )
@@ -117,17 +131,25 @@ def _header(letter: Letter, envelope: Envelope, now: datetime) -> list[bytes]:
     ]
     if envelope.reply_to:
         fields.append(field_line("Reply-To", _angled(envelope.reply_to)))
-    if _MESSAGE_ID.fullmatch(envelope.in_reply_to):
-        about = envelope.in_reply_to.encode("ascii")
-        fields += [field_line("In-Reply-To", about), field_line("References", about)]
     return [
         *fields,
-        field_line("Auto-Submitted", b"auto-replied"),
+        *_thread_fields(envelope.thread),
+        # RFC 3834, section 5.1.
+        field_line(
+            "Auto-Submitted", b"auto-replied" if envelope.is_response else b"auto-generated"
+        ),
         field_line("X-Auto-Response-Suppress", b"All"),
         field_line("Content-Language", letter.lang.encode("ascii")),
         field_line("X-Relais-Ref", REFERENCE_SLOT),
         field_line("MIME-Version", b"1.0"),
     ]
+
+
+def _thread_fields(thread: tuple[str, ...]) -> list[bytes]:
+    if not thread or not _MESSAGE_ID.fullmatch(thread[-1]):
+        return []
+    references = [one.encode("ascii") for one in thread if _MESSAGE_ID.fullmatch(one)]
+    return [field_line("In-Reply-To", references[-1]), folded_list("References", references)]
 
 
 def _angled(address: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from email.utils import format_datetime
 from hashlib import sha256
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from worker.mail.address import addresses_in
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # RFC 5322, section 3.6.4, and what real programs write beyond it.
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
+
+_THREAD_LIMIT_OCTETS = 2000
 
 _IDENTIFYING = ("message-id", "from", "date", "subject", "in-reply-to", "content-type")
 # What tells who wrote a message, though no name is in it.
@@ -59,6 +62,25 @@ def message_id(message: Message, *, domain: str) -> str:
     if _MESSAGE_ID.fullmatch(written):
         return written
     return own_message_id(fingerprint(message), domain=domain)
+
+
+def thread_of(message: Message) -> tuple[str, ...]:
+    """Return what an answer to *message* refers to, the message itself last; () if it is nameless.
+
+    RFC 5322, section 3.6.4: what it refers to, and its own Message-ID. Of a long
+    thread the last ones.
+    """
+    written = message.value("message-id")
+    if not _MESSAGE_ID.fullmatch(written):
+        return ()
+    above = thread_ids(message, "references")
+    parents = thread_ids(message, "in-reply-to")
+    if not above and len(parents) == 1:
+        above = parents
+    thread = dict.fromkeys([written, *(one.decode("ascii") for one in reversed(above))])
+    sizes = accumulate(map(len, thread))
+    kept = [one for one, size in zip(thread, sizes, strict=True) if size <= _THREAD_LIMIT_OCTETS]
+    return tuple(reversed(kept))
 
 
 def own_message_id(mark: bytes, *, domain: str) -> str:

@@ -7,6 +7,7 @@ a member's. At RCPT and after the dot it is about this one copy.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,6 +15,11 @@ _COMPLETION = 2
 _PERMANENT = 5
 _SERVICE_NOT_AVAILABLE = 421
 _EXCEEDED_STORAGE = 552
+# Postfix, for one, says only at RCPT what it has against who a message is from.
+_NAMES_THE_SENDER = re.compile(
+    r"<>|\bsender\b|\bnull\b|mail from|return[- ]path|envelope from|\b[45]\.1\.[78]\b",
+    re.IGNORECASE,
+)
 
 
 class Stage(Enum):
@@ -64,6 +70,18 @@ class Reply:
     def is_about_size(self) -> bool:
         """Whether this message is too big, and another is not (RFC 1870, section 6.1)."""
         return self.stage is Stage.MAIL and self.code == _EXCEEDED_STORAGE
+
+    @property
+    def may_be_about_null_path(self) -> bool:
+        """Whether the same copy with a return path might not be answered so.
+
+        Hosts have no common code for it: 501, 530, 550, 553 and 554 are all in use.
+        """
+        if self.ends_session or self.is_about_size:
+            return False
+        if self.stage in (Stage.RCPT, Stage.DATA):
+            return self.is_permanent or _NAMES_THE_SENDER.search(self.text) is not None
+        return self.stage is Stage.MAIL
 
     @property
     def is_permanent(self) -> bool:

@@ -36,7 +36,7 @@ class Purpose(Enum):
     UNSUBSCRIBE = "unsubscribe"
     CONFIRM = "confirm"
     MODERATE = "moderate"
-    POSTING = "posting"  # Its author's page; no address has it.
+    POSTING = "posting"  # Its author's page, and the address that a receipt is answered to.
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,5 +127,5 @@ def read_service_address(local_part: str) -> ServiceAddress | None:
     prefix, _, token = local_part.lower().partition("-")
     for purpose in Purpose:
         if prefix == purpose.value and len(token) == TOKEN_LENGTH:
-            return ServiceAddress(purpose, token) if purpose is not Purpose.POSTING else None
+            return ServiceAddress(purpose, token)
     return None

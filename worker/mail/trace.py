@@ -63,6 +63,13 @@ _SPAM_MARKS = (
     ("x-ovh-spam-status", "spam"),
 )
 _ROBOTS = ("mailer-daemon", "majordomo", "sympa", "listserv", "smartlist", "mailman")
+# RFC 3834, section 2, and what systems write whose mail nobody may answer.
+_NOBODY_READS = re.compile(
+    r"(?:.*[._-])?(?:mailer-?daemon|postmaster|daemon|bounces?"
+    r"|(?:no|do-?not|donot|ne-?pas|nepas|pas-?de|sans)[._-]?(?:reply|repondre|reponse))"
+    r"(?:[._+-].*)?",
+    re.IGNORECASE,
+)
 
 # The whole subject, or what precedes its colon: "Out of office days 2026" and
 # "Re: Réponse automatique" were written by people.
@@ -135,6 +142,11 @@ def is_from_another_list(message: Message) -> str | None:
         if message.first(name):
             return name
     return "precedence" if _precedence(message) == "list" else None
+
+
+def is_not_to_be_answered(message: Message) -> str | None:
+    """Name the mark by which nobody wants an answer to *message*, whoever wrote it."""
+    return next((mark for mark, holds in _UNANSWERED if holds(message)), None)
 
 
 def _ours(body: bytes, domain: str) -> Iterator[str]:
@@ -251,6 +263,19 @@ def _is_answer(message: Message) -> bool:
     return is_program or any(message.first(name) for name in names)
 
 
+def _is_of_a_list(message: Message) -> bool:
+    return any(field.name.startswith("list-") for field in message.fields)
+
+
+def _has_precedence(message: Message) -> bool:
+    return _precedence(message) in (*_BULK, "list")
+
+
+def _author_reads_nothing(message: Message) -> bool:
+    local_part = (read_author(message) or "").rpartition("@")[0]
+    return _author_is_robot(message) or _NOBODY_READS.fullmatch(local_part) is not None
+
+
 def _is_recall(message: Message) -> bool:
     return message.value("content-class").lower().startswith(_RECALLS)
 
@@ -306,4 +331,11 @@ _AUTOMATIC: tuple[tuple[str, Callable[[Message], bool]], ...] = (
     ("precedence", _is_bulk),
     ("report", _is_report),
     ("robot", _author_is_robot),
+)
+
+_UNANSWERED: tuple[tuple[str, Callable[[Message], bool]], ...] = (
+    ("null-return-path", _has_null_return_path),
+    ("list", _is_of_a_list),
+    ("precedence", _has_precedence),
+    ("robot", _author_reads_nothing),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import email.utils
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from worker.mail.copy import Personal, read_template
-from worker.mail.notice import Envelope, Letter, attachment, write_notice
+from worker.mail.notice import Envelope, Letter, attached_header, attachment, write_notice
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -26,7 +27,7 @@ ENVELOPE = Envelope(
     sender="confirm-k7@listes.example.fr",
     recipient="marie@example.fr",
     domain="listes.example.fr",
-    in_reply_to="<1@example.fr>",
+    thread=("<0@example.fr>", "<1@example.fr>"),
 )
 MESSAGE = (
     b"From: =?utf-8?q?Marie?= <marie@example.fr>\r\nSubject: AG\r\n"
@@ -82,7 +83,7 @@ def test_the_header_of_a_notice() -> None:
         "Date": "Tue, 24 Nov 2026 10:30:00 +0000",
         "Message-ID": f"<{'r' * 32}@listes.example.fr>",
         "In-Reply-To": "<1@example.fr>",
-        "References": "<1@example.fr>",
+        "References": "<0@example.fr> <1@example.fr>",
         "Auto-Submitted": "auto-replied",
         "X-Auto-Response-Suppress": "All",
         "Content-Language": "fr",
@@ -97,6 +98,25 @@ def test_the_header_of_a_notice() -> None:
 def test_the_text_is_as_written() -> None:
     """Links whole, on lines of their own."""
     assert text_of(read(wire())) == TEXT
+
+
+def test_what_answers_nothing() -> None:
+    """RFC 3834, section 5.1: a program wrote it, and of itself."""
+    notice = read(wire(envelope=replace(ENVELOPE, thread=(), is_response=False)))
+
+    assert notice["auto-submitted"] == "auto-generated"
+    assert notice["references"] is None
+
+
+def test_a_long_thread_is_folded() -> None:
+    """No line is longer than a line may be, and what cannot stand there is left out."""
+    ids = tuple(f"<{number}{'x' * 200}@example.fr>" for number in range(20))
+
+    octets = wire(envelope=replace(ENVELOPE, thread=("é", *ids)))
+
+    assert str(read(octets)["references"]).split() == list(ids)
+    assert read(octets)["in-reply-to"] == ids[-1]
+    assert max(map(len, octets.split(b"\r\n"))) < 998
 
 
 def test_where_an_answer_goes() -> None:
@@ -121,7 +141,7 @@ THREADS = {
 @pytest.mark.parametrize("message_id", THREADS.values(), ids=THREADS)
 def test_no_thread_is_better_than_a_broken_one(message_id: str) -> None:
     """A Message-ID is foreign."""
-    notice = read(wire(envelope=replace(ENVELOPE, in_reply_to=message_id)))
+    notice = read(wire(envelope=replace(ENVELOPE, thread=(message_id,))))
 
     assert notice["in-reply-to"] is None
     assert notice["references"] is None
@@ -341,3 +361,38 @@ def test_html_and_a_message() -> None:
     ]
     assert text_of(notice) == TEXT
     assert attached_to(octets)[1].startswith(MESSAGE.rstrip(b"\r\n"))
+
+
+HEADERS = {
+    "a header": (
+        b"From: a@b.fr\r\nSubject: x\r\n\r\nthe text",
+        "text/rfc822-headers",
+        b"From: a@b.fr\r\nSubject: x\r\n",
+    ),
+    "no end": (b"From: a@b.fr\r\n", "text/rfc822-headers", b"From: a@b.fr\r\n"),
+    "a long line": (
+        b"X: " + b"y" * 1000 + b"\r\n\r\nthe text",
+        "application/octet-stream",
+        b"X: " + b"y" * 1000 + b"\r\n",
+    ),
+    "NULs": (b"From: a\0@b.fr\r\n\r\n", "text/rfc822-headers", b"From: a@b.fr\r\n"),
+    "endless": (b"X: y\r\n" * 20_000, "text/rfc822-headers", (b"X: y\r\n" * 20_000)[:65_536]),
+}
+
+
+@pytest.mark.parametrize(("raw", "kind", "header"), HEADERS.values(), ids=HEADERS)
+def test_the_header_of_a_large_message(raw: bytes, kind: str, header: bytes) -> None:
+    """It goes along where the whole would be too much, and nothing of the text with it."""
+    part = attached_header(raw)
+    shown = read(
+        read_template(write_notice(LETTER, ENVELOPE, now=NOW, attached=part)).copy(
+            Personal(REFERENCE)
+        )
+    )
+    [attached] = shown.iter_attachments()
+
+    assert attached.get_content_type() == kind
+    assert attached.get_filename() == "header.txt"
+    assert b"the text" not in part.body
+    decoded = b64decode(part.body) if kind.startswith("application") else part.body
+    assert decoded.replace(b"\0", b"") == header

@@ -14,7 +14,7 @@ from worker.mail.copy import Personal, for_reader, read_template
 from worker.mail.footer import Footer
 from worker.mail.header import read_message
 from worker.mail.list_headers import Author, ListIdentity, ReplyTo
-from worker.mail.preparation import fingerprint, message_id, prepare
+from worker.mail.preparation import fingerprint, message_id, prepare, thread_of
 
 if TYPE_CHECKING:
     from email.message import EmailMessage, Message
@@ -304,3 +304,46 @@ class TestFingerprint:
         other = self.MESSAGE.replace(*change)
 
         assert fingerprint(read_message(other)) != fingerprint(read_message(self.MESSAGE))
+
+
+NAMED = b"Message-ID: <c@x.fr>\n"
+LONG = [f"<{number}{'x' * 190}@x.fr>" for number in range(30)]
+
+
+class Thread(NamedTuple):
+    """A header, and what an answer refers to (RFC 5322, section 3.6.4)."""
+
+    header: bytes
+    ids: tuple[str, ...]
+
+
+LONGEST = f"<{'x' * 900}>"
+THREADS = {
+    "a new message": Thread(NAMED, ("<c@x.fr>",)),
+    "a reply": Thread(
+        NAMED + b"References: <a@x.fr>\n <b@x.fr>\nIn-Reply-To: <b@x.fr>\n",
+        ("<a@x.fr>", "<b@x.fr>", "<c@x.fr>"),
+    ),
+    "a reply without references": Thread(
+        NAMED + b"In-Reply-To: Jean's of Monday <b@x.fr>\n", ("<b@x.fr>", "<c@x.fr>")
+    ),
+    "a reply to two": Thread(NAMED + b"In-Reply-To: <a@x.fr> <b@x.fr>\n", ("<c@x.fr>",)),
+    "it refers to itself": Thread(
+        NAMED + b"References: <c@x.fr> <a@x.fr> <a@x.fr>\n", ("<a@x.fr>", "<c@x.fr>")
+    ),
+    "without a name": Thread(b"References: <a@x.fr>\n", ()),
+    "a name that is none": Thread(b"Message-ID: c@x.fr\nReferences: <a@x.fr>\n", ()),
+    "garbage between": Thread(
+        NAMED + b"References: a@x.fr <\xe9@x.fr> <b @x.fr> <a@x.fr>\n", ("<a@x.fr>", "<c@x.fr>")
+    ),
+    "very long": Thread(
+        NAMED + f"References: {' '.join(LONG)}\n".encode(), (*LONG[-10:], "<c@x.fr>")
+    ),
+    "a long name": Thread(f"Message-ID: {LONGEST}\nReferences: {LONGEST}\n".encode(), (LONGEST,)),
+}
+
+
+@pytest.mark.parametrize("case", THREADS.values(), ids=THREADS)
+def test_what_an_answer_refers_to(case: Thread) -> None:
+    """Bounded, and nothing but Message-IDs: it is kept, and goes out again."""
+    assert thread_of(read_message(case.header + b"\nx\n")) == case.ids

@@ -81,7 +81,7 @@ SERVICE = {
     "UNSUBSCRIBE-" + "A2" * 16: ServiceAddress(Purpose.UNSUBSCRIBE, "a2" * 16),
     "confirm-" + "a" * 32: ServiceAddress(Purpose.CONFIRM, "a" * 32),
     "Moderate-" + "a" * 32: ServiceAddress(Purpose.MODERATE, "a" * 32),
-    "posting-" + "a" * 32: None,  # A page has it, and no address.
+    "posting-" + "a" * 32: ServiceAddress(Purpose.POSTING, "a" * 32),
     "confirm-": None,
     "confirm-" + "a" * 33: None,
     "confirmation-" + "a" * 32: None,

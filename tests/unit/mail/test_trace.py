@@ -221,3 +221,36 @@ SPAM = {
 def test_is_called_spam(fields: list[str], name: str | None) -> None:
     """The field in which a filter says so; a score alone says nothing."""
     assert trace.is_called_spam(_message(*fields)) == name
+
+
+UNANSWERED = {
+    "a person's": (["From: jean@b.fr", "Return-Path: <jean@b.fr>"], None),
+    "null return path": (["From: jean@b.fr", "Return-Path: <>"], "null-return-path"),
+    "null return path, with a space": (["From: jean@b.fr", "Return-Path: < >"], "null-return-path"),
+    "a newsletter": (["From: jean@b.fr", "List-Unsubscribe: <https://b.fr/u>"], "list"),
+    "another list": (["From: jean@b.fr", "List-Id: <x.b.fr>"], "list"),
+    "bulk": (["From: jean@b.fr", "Precedence: bulk"], "precedence"),
+    "junk": (["From: jean@b.fr", "Precedence: Junk"], "precedence"),
+    "of a list": (["From: jean@b.fr", "Precedence: list"], "precedence"),
+    "first-class": (["From: jean@b.fr", "Precedence: first-class"], None),
+    "Exchange": (["From: jean@b.fr", "X-Auto-Response-Suppress: All"], None),
+    "no-reply": (["From: no-reply@b.fr"], "robot"),
+    "noreply": (["From: NoReply@b.fr"], "robot"),
+    "no reply of a service": (["From: club.no_reply@b.fr"], "robot"),
+    "no reply, tagged": (["From: noreply+42@b.fr"], "robot"),
+    "do not reply": (["From: do-not-reply@b.fr"], "robot"),
+    "French": (["From: ne-pas-repondre@b.fr"], "robot"),
+    "French, in one": (["From: nepasrepondre@b.fr"], "robot"),
+    "a daemon": (["From: MAILER-DAEMON@b.fr"], "robot"),
+    "postmaster": (["From: postmaster@b.fr"], "robot"),
+    "bounces": (["From: list-bounces@b.fr"], "robot"),
+    "another list's program": (["From: sympa@b.fr"], "robot"),
+    "a person called so": (["From: noe.replier@b.fr"], None),
+    "a demon": (["From: eudaemon@b.fr"], None),
+}
+
+
+@pytest.mark.parametrize(("fields", "mark"), UNANSWERED.values(), ids=UNANSWERED)
+def test_what_wants_no_answer(fields: list[str], mark: str | None) -> None:
+    """RFC 3834, section 2: an answer there is read by nobody, or by a program."""
+    assert trace.is_not_to_be_answered(_message(*fields)) == mark
