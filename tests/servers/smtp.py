@@ -80,13 +80,18 @@ class Fault:
     what: str | Act | None  # None: only the delay.
     recipient: str = ""  # A regular expression; at RCPT and everything after it.
     argument: str = ""  # A regular expression of what MAIL or RCPT says.
+    null_path: bool = False  # Only where the return path is the null one; from RCPT on.
     skip: int = 0  # How often to behave before.
     times: int | None = None  # How often to fail; None: always.
     delay_seconds: float = 0.0
 
-    def is_due(self, stage: Stage, recipients: list[str], argument: str) -> bool:
+    def is_due(
+        self, stage: Stage, recipients: list[str], argument: str, return_address: str | None
+    ) -> bool:
         """Count a visit of *stage*, and say whether to fail at it."""
         if stage is not self.stage or not self._concerns(recipients):
+            return False
+        if self.null_path and return_address != "":
             return False
         if not re.search(self.argument, argument, re.IGNORECASE):
             return False
@@ -189,12 +194,13 @@ class SmtpServer:
         *,
         recipient: str = "",
         argument: str = "",
+        null_path: bool = False,
         skip: int = 0,
         times: int | None = None,
         delay_seconds: float = 0.0,
     ) -> Fault:
         """Add a fault; the first one that is due counts."""
-        fault = Fault(stage, what, recipient, argument, skip, times, delay_seconds)
+        fault = Fault(stage, what, recipient, argument, null_path, skip, times, delay_seconds)
         self.faults.append(fault)
         return fault
 
@@ -445,7 +451,11 @@ class _Conversation:
     async def _fault(self, stage: Stage, recipients: list[str], argument: str = "") -> str | None:
         """Return the reply of a fault that is due, or do what it does."""
         self.server.visits[stage] += 1
-        due = [f for f in self.server.faults if f.is_due(stage, recipients, argument)][:1]
+        due = [
+            fault
+            for fault in self.server.faults
+            if fault.is_due(stage, recipients, argument, self.return_address)
+        ][:1]
         for fault in due:
             if fault.delay_seconds:
                 await self.writer.drain()

@@ -19,6 +19,7 @@ from worker.mail.dkim_signing import (
 )
 from worker.mail.reply import Reply, Stage
 from worker.mail.return_address import Purpose, Tokens, subscriber_number, subscription
+from worker.policy.outcome import ANSWERS
 from worker.policy.schedule import account_pause
 from worker.store import limits, notices, postings
 from worker.store.database import borrowed
@@ -61,6 +62,7 @@ class _Frozen:
     key_id: str
     size_bytes: int
     posting: FrozenCopy | None = None  # None: a notice, which has no link to leave.
+    is_answer: bool = False  # To a message: RFC 3834, section 3.3, gives it no return path.
 
 
 class Desk:
@@ -90,6 +92,8 @@ class Desk:
         self._templates: OrderedDict[tuple[int, str | None], _Frozen] = OrderedDict()
         self._door = asyncio.Lock()
         self._proved = False
+        # Until the next start: a host's rules change, and asking costs one copy a round trip.
+        self._takes_null_path = True
 
     async def open_session(self) -> Session | None:
         """Return a new session, or None: the account is in trouble, and paused.
@@ -161,7 +165,22 @@ class Desk:
         token = reference.decode()
         return_address = f"return-{token}@{self._domain}"
         envelope = Envelope(return_address, claim.address, len(body), envelope_id=token)
+        if frozen.is_answer and self._takes_null_path:
+            envelope = replace(envelope, return_address="", stand_in=return_address)
         return Copy(claim, envelope, body)
+
+    def heed(self, session: Session) -> None:
+        """Note for all sessions to come what *session* has learnt of the host."""
+        refusal = session.null_path_refusal
+        if refusal is None or not refusal.is_permanent or not self._takes_null_path:
+            return
+        self._takes_null_path = False
+        log.info(
+            "account.null_path_refused",
+            account=self.account.name,
+            stage=refusal.stage.value,
+            why=str(refusal),
+        )
 
     def _unsubscription(self, claim: Claim, frozen: _Frozen) -> bytes:
         posting, person_id, person = frozen.posting, claim.person_id, claim.person
@@ -182,7 +201,9 @@ class Desk:
             raise LookupError(f"delivery {claim.delivery_id} is of no posting and no notice")
         async with borrowed(self._pool) as db:
             row = await notices.frozen(db, claim.notice_id)
-        return _Frozen(self._template(row.template), row.key_id, len(row.template))
+        template = self._template(row.template)
+        is_answer = row.kind in ANSWERS
+        return _Frozen(template, row.key_id, len(row.template), is_answer=is_answer)
 
     async def _load(self, posting_id: int, lang: str | None) -> _Frozen:
         async with borrowed(self._pool) as db:

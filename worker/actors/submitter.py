@@ -49,6 +49,7 @@ async def run_submitter(claims: Mailbox[Claim], *, desk: Desk, ledger: Ledger) -
             following = await _copy_at_hand(claims, desk=desk, ledger=ledger)
             with desk.metrics.session_in_use():
                 await _submit(session, copy, following, desk=desk, ledger=ledger)
+            desk.heed(session)
             copy = following or await _copy_while_idle(claims, session, desk=desk, ledger=ledger)
     finally:
         if session is not None:

@@ -8,14 +8,17 @@
 Where the host offers PIPELINING, the dot of one copy and the envelope of the
 next leave in one write (RFC 2920, section 3.1): one round trip a copy.
 
-Where it offers DSN, reports are asked for (RFC 3461). A host that offers it and
-then refuses its parameters gets the same envelope without them.
+Two things are asked for that not every host grants: reports (RFC 3461), where it
+offers DSN, and a null return path for what answers a message (RFC 3834, section
+3.3). A host that refuses either gets the same envelope without it, and is not
+asked again on this connection.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from worker.errors import ProviderSilent
@@ -36,14 +39,27 @@ _OPENING = (Stage.MAIL, Stage.RCPT, Stage.DATA)
 _PARAMETERS_REFUSED = (501, 504, 555)
 
 
+class _Favour(Enum):
+    """What is asked of a host that it may refuse."""
+
+    NULL_PATH = auto()
+    REPORTS = auto()
+
+
+_NULL_PATH, _REPORTS = frozenset({_Favour.NULL_PATH}), frozenset({_Favour.REPORTS})
+# How to ask for less, the least first: what was not the reason is asked for again.
+_WITHOUT = (_NULL_PATH, _REPORTS, _NULL_PATH | _REPORTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """Who a copy is from and for, as the host is told (RFC 5321, section 3.3)."""
 
-    return_address: str
+    return_address: str  # "": the null one.
     recipient: str
     size_bytes: int
     envelope_id: str = ""  # What a report names the copy by; "" asks for none.
+    stand_in: str = ""  # The return address where the host refuses the null one.
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +90,19 @@ class Session:
         self._wire = wire
         self._extensions = extensions
         self._patience = patience
-        self._asks_for_reports = "dsn" in extensions
+        self._grants = frozenset(_Favour) if "dsn" in extensions else _NULL_PATH
+        self._null_path_refusal: Reply | None = None
         self._announced: Envelope | None = None  # Pipelined behind the last dot.
 
     @property
     def is_open(self) -> bool:
         """Whether another copy can be submitted here."""
         return self._wire.is_open
+
+    @property
+    def null_path_refusal(self) -> Reply | None:
+        """What the host said to the null return path, if it takes any other."""
+        return self._null_path_refusal
 
     async def submit(
         self,
@@ -121,15 +143,53 @@ class Session:
             raise
 
     async def _open_transaction(self, envelope: Envelope) -> Reply | None:
-        """Get as far as the 354; return the first reply that is not what we need."""
-        refusal = await self._begin_transaction(envelope)
-        if not (self._asks_for_report_of(envelope) and _is_about_parameters(refusal)):
-            return refusal
-        self._asks_for_reports = False
-        refusal = await self._begin_transaction(envelope)
-        # Refused without them as well: they were not the reason.
-        self._asks_for_reports = _is_about_parameters(refusal)
-        return refusal
+        """Get as far as the 354; return the first reply that is not what we need.
+
+        What is refused in the same words without a favour was not about it.
+        """
+        first = await self._begin_transaction(envelope)
+        if first is None:
+            return None
+        blamed, granted = _blamed(first), self._grants
+        for without in self._ways_to_ask_for_less(envelope):
+            if not without <= blamed:
+                continue
+            self._expect_open(first, without)
+            self._grants = granted - without
+            refusal = await self._begin_transaction(envelope)
+            if refusal is None or self._is_settled(envelope, refusal, first):
+                self._learn(first, without)
+                return refusal
+            self._grants = granted
+            blamed |= _blamed(refusal)
+        return first
+
+    def _is_settled(self, envelope: Envelope, refusal: Reply, first: Reply) -> bool:
+        """Whether *refusal* is about something else than *first* was, and no favour."""
+        is_about_a_favour = bool(_blamed(refusal) & self._asked_for(envelope))
+        return _is_further(refusal, first) and not is_about_a_favour
+
+    def _ways_to_ask_for_less(self, envelope: Envelope) -> list[frozenset[_Favour]]:
+        asked = self._asked_for(envelope)
+        return [without for without in _WITHOUT if without <= asked]
+
+    def _asked_for(self, envelope: Envelope) -> frozenset[_Favour]:
+        wished = _REPORTS if envelope.envelope_id else frozenset()
+        if envelope.stand_in and not envelope.return_address:
+            wished |= _NULL_PATH
+        return wished & self._grants
+
+    def _expect_open(self, refusal: Reply, without: frozenset[_Favour]) -> None:
+        """Raise ProviderSilent if the host hung up, though another envelope may please it."""
+        if self.is_open:
+            return
+        if not refusal.ends_session:
+            self._learn(refusal, without)
+        raise self._wire.silence(in_doubt=False)
+
+    def _learn(self, refusal: Reply, without: frozenset[_Favour]) -> None:
+        if _Favour.NULL_PATH in without:
+            self._null_path_refusal = refusal
 
     async def _begin_transaction(self, envelope: Envelope) -> Reply | None:
         if self._announced is not None and self._announced != envelope:
@@ -188,17 +248,19 @@ class Session:
         if "8bitmime" in self._extensions:
             parameters += " BODY=8BITMIME"
         of_recipient = ""
-        if self._asks_for_report_of(envelope):
+        if _Favour.REPORTS in self._asked_for(envelope):
             parameters += mail_parameters(envelope.envelope_id)
             of_recipient = rcpt_parameters(envelope.recipient)
         return (
-            f"MAIL FROM:<{envelope.return_address}>{parameters}\r\n".encode("ascii"),
+            f"MAIL FROM:<{self._return_address(envelope)}>{parameters}\r\n".encode("ascii"),
             f"RCPT TO:<{envelope.recipient}>{of_recipient}\r\n".encode("ascii"),
             b"DATA\r\n",
         )
 
-    def _asks_for_report_of(self, envelope: Envelope) -> bool:
-        return self._asks_for_reports and bool(envelope.envelope_id)
+    def _return_address(self, envelope: Envelope) -> str:
+        if envelope.return_address or _Favour.NULL_PATH in self._grants:
+            return envelope.return_address
+        return envelope.stand_in
 
     async def quit(self) -> None:
         """End the session politely, but not for long. Never raises."""
@@ -209,12 +271,20 @@ class Session:
         self._wire.abort("ended")
 
 
-def _is_about_parameters(refusal: Reply | None) -> bool:
-    return (
-        refusal is not None
-        and refusal.stage is not Stage.DATA
-        and refusal.code in _PARAMETERS_REFUSED
-    )
+def _blamed(refusal: Reply) -> set[_Favour]:
+    """Return what *refusal* may be about."""
+    blamed: set[_Favour] = set()
+    if refusal.may_be_about_null_path:
+        blamed.add(_Favour.NULL_PATH)
+    if refusal.stage is not Stage.DATA and refusal.code in _PARAMETERS_REFUSED:
+        blamed.add(_Favour.REPORTS)
+    return blamed
+
+
+def _is_further(refusal: Reply, first: Reply) -> bool:
+    """Whether a host that refused at *first* now refuses something else."""
+    reached, before = _OPENING.index(refusal.stage), _OPENING.index(first.stage)
+    return reached > before or (reached == before and refusal.code != first.code)
 
 
 def _unread(refused_at: Stage) -> tuple[Stage, ...]:
