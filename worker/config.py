@@ -55,6 +55,7 @@ _SETTINGS: dict[str, dict[str, str]] = {
         "timezone": '"Europe/Paris"',
         "help_address": '"aide@example.fr"',
         "member_space": '"https://monespace.example.fr"',
+        "share": '"https://fichiers.example.fr"',
         "accessibility": '"full", "partial" or "none"',
         "accessibility_statement": '"https://www.example.fr/accessibilite"',
         "name": '"Fédération française de ..."',
@@ -166,6 +167,7 @@ class Site:
     name: str = ""  # These three for the privacy page; "": it does not say.
     team: str = ""
     host_country: str = ""
+    share: str = ""  # Where people put files that are too large for mail; "": nowhere.
 
     @property
     def signer(self) -> Signer | None:
@@ -552,6 +554,7 @@ def _site(section: _Section) -> Site:
         name=_line(section, "name"),
         team=_line(section, "team"),
         host_country=_line(section, "host_country"),
+        share=_web_url(section, "share", section.text("share", "")),
     )
 
 

@@ -45,6 +45,7 @@ public_url = "https://listes.example.fr/"
 locale = "fr"
 help_address = "aide@example.fr"
 member_space = "https://monespace.example.fr"
+share = "https://fichiers.example.fr"
 name = "Fédération française de pétanque à vélo"
 team = "le secrétariat"
 host_country = "France"
@@ -156,6 +157,7 @@ def test_full(folder: Path) -> None:
     assert config.retention == Retention(10 * DAY, 20 * DAY, 32 * DAY)
     assert config.site.name == "Fédération française de pétanque à vélo"
     assert (config.site.team, config.site.host_country) == ("le secrétariat", "France")
+    assert config.site.share == "https://fichiers.example.fr"
     assert config.web == Listen("127.0.0.1", 8080)
     assert config.metrics == Listen("127.0.0.1", 9108)
 
@@ -230,6 +232,7 @@ WRONG = {
     "not https": ('"https://listes', '"http://listes', "[site] public_url: 'http://listes"),
     "no host": ("https://monespace.example.fr", "https://", "[site] member_space: 'https://' is"),
     "script": ("https://monespace.example.fr", "javascript:x", "[site] member_space: 'javas"),
+    "no page": ("https://fichiers.example.fr", "ftp://x", "[site] share: 'ftp://x' is"),
     "quote in url": ("monespace.example.fr", "a>b", "[site] member_space: 'https://a>b' is"),
     "locale": ('locale = "fr"', 'locale = "de"', "[site] locale: 'de' has no translation"),
     "help": ('"aide@example.fr"', '"aide"', "[site] help_address: 'aide' is no address"),

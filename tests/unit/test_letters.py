@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from tests.unit.words import LANGUAGES, french, replies_that_only_quote, seen
 from worker.mail.answer import Meaning, read_answer
 from worker.mail.list_headers import ReplyTo
 from worker.mail.reason import Reason as Failing
 from worker.notices import letters
 from worker.notices.footer import footer_words
-from worker.notices.letters import About, reason_words
-from worker.policy.admission import Reason
+from worker.notices.letters import About, Crowd, LastTime, reason_words
+from worker.notices.moments import about_time
+from worker.policy.admission import FAULTS_OF_LISTS, Reason
 from worker.policy.expansion import Definition, ListAddress
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 LINK = "https://listes.example.fr/c/" + "k7" * 16
 UNTIL = datetime(2026, 11, 27, 15, 5, tzinfo=UTC)
+NOW, FINISH_AT = (
+    datetime(2026, 11, 22, 14, 5, tzinfo=UTC),
+    datetime(2026, 11, 22, 17, 5, tzinfo=UTC),
+)
 ABOUT = About(
     lang="fr",
     author="marie.dupont@example.fr",
@@ -32,7 +38,7 @@ ABOUT = About(
     help_address="aide@example.fr",
     is_attached=True,
 )
-LANGUAGES = ("fr", "en")
+CROWD = Crowd(40, 43, LastTime(820, date(2026, 11, 12)))
 
 
 def written(about: About) -> dict[str, Letter]:
@@ -43,15 +49,17 @@ def written(about: About) -> dict[str, Letter]:
         ),
         "moderation": letters.moderation(
             about,
-            recipients=1842,
-            listed_last=12_042,
+            crowd=Crowd(1842, 1850, LastTime(12_042, date(2026, 11, 12))),
             size=4_812_345,
             reasons=[Reason.STRANGER, Reason.SHRANK],
             link=LINK,
             until=UNTIL,
+            finish=about_time(about.lang, FINISH_AT, NOW),
             beginning="> Bonjour,\n> Voici la convocation.",
         ),
-        "held": letters.held(about, moderators=3, link=LINK),
+        "held": letters.held(
+            about, moderators=3, link=LINK, reasons=[Reason.MODERATED], crowd=CROWD
+        ),
         "refused": letters.refused(about, reason="la date est fausse"),
         "refused without a reason": letters.refused(about, reason=""),
         "expired": letters.expired(about),
@@ -59,6 +67,12 @@ def written(about: About) -> dict[str, Letter]:
         "answer unclear": letters.answer_unclear(about, link=LINK),
         "forwarded": letters.forwarded(
             about, role="tous.adherents-owner@listes.example.fr", can_be_answered=True
+        ),
+        "reply forwarded": letters.forwarded(
+            about,
+            role="posting-abc@listes.example.fr",
+            can_be_answered=True,
+            replied_to=[(16, "Convocation"), (17, "Convocation")],
         ),
     }
 
@@ -72,16 +86,6 @@ class Words(NamedTuple):
 
     subject: str
     first: str
-
-
-def french(text: str) -> str:
-    """Return *text* with the apostrophe of French, and its spaces that do not break."""
-    return re.sub(r" (?=[:;?!»])|(?<=«) ", "\u00a0", text).replace("'", "\u2019")
-
-
-def seen(text: str) -> str:
-    """Return *text* with spaces that are only spaces."""
-    return re.sub(r"[\u00a0\u202f]", " ", text)
 
 
 BEGINNINGS = {
@@ -206,31 +210,8 @@ def test_a_letter_keeps_to_the_rules(lang: str, kind: str) -> None:
 @pytest.mark.parametrize(("lang", "kind"), KINDS.values(), ids=KINDS)
 def test_a_letter_does_not_answer_itself(lang: str, kind: str) -> None:
     """Whoever quotes it, marked or not, folded or not, has not said yes by it."""
-    text = written(replace(ABOUT, lang=lang))[kind].text
-    head = b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
-    for width in (20, 40, 60, 72, 76, 78, 80, 998):
-        folded = "\n".join(
-            piece for line in text.splitlines() for piece in (_folded(line, width) or [""])
-        )
-        for quote in (folded, *(_marked(text, width))):
-            assert read_answer(head + quote.encode()).meaning not in (Meaning.YES, Meaning.NO)
-
-
-def _folded(line: str, width: int) -> list[str]:
-    """Fold *line* as mail programs do, who forget to mark what they fold."""
-    pieces = [""]
-    for word in line.split(" "):
-        if pieces[-1] and len(pieces[-1]) + len(word) >= width:
-            pieces.append(word)
-        else:
-            pieces[-1] = f"{pieces[-1]} {word}".lstrip(" ")
-    return pieces
-
-
-def _marked(text: str, width: int) -> list[str]:
-    marked = [f"> {line}".rstrip() for line in text.splitlines()]
-    folded = [piece for line in marked for piece in _folded(line, width)]
-    return ["\n".join(marked), "\n".join(folded), "\n" + "\n".join(folded) + "\n"]
+    for reply in replies_that_only_quote(written(replace(ABOUT, lang=lang))[kind]):
+        assert read_answer(reply).meaning not in (Meaning.YES, Meaning.NO)
 
 
 FACTS = {
@@ -240,15 +221,19 @@ FACTS = {
         "De : marie.dupont@example.fr",
         "Objet : Convocation AG",
         "Pour : 1\u202f842 personnes",
-        "La dernière fois : 12\u202f042 personnes",
-        "Taille : 4,8 Mo",
+        "Dans la liste : 1\u202f850 personnes",
+        "La dernière fois : 12\u202f042 personnes, le 12 novembre",
+        "Fin prévue : aujourd\u2019hui vers 18 h, si vous l\u2019approuvez maintenant",
+        "Taille : 4,6 Mo",
     ],
     "en, moderation": [
         "From: marie.dupont@example.fr",
         "Subject: Convocation AG",
         "For: 1,842 people",
-        "Last time: 12,042 people",
-        "Size: 4.8 MB",
+        "On the list: 1,850 people",
+        "Last time: 12,042 people, on 12 November",
+        "Expected to be finished: today, about 6 pm, if you approve it now",
+        "Size: 4.6 MB",
     ],
 }
 
@@ -342,8 +327,8 @@ def test_the_first_of_a_month(lang: str) -> None:
         assert sum(f" {shown}" in line for line in seen(letter.text).splitlines()) == 2
 
 
-SIZES = {0: "1 ko", 1: "1 ko", 1499: "1 ko", 999_499: "999 ko", 1_000_000: "1 Mo",
-         12_000_000: "12 Mo", 12_345_678: "12,3 Mo"}  # fmt: skip
+SIZES = {0: "1 ko", 1: "1 ko", 1499: "1 ko", 999_499: "976 ko", 1024**2: "1 Mo",
+         5 * 1024**2: "5 Mo", 12_345_678: "11,8 Mo"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("size", "shown"), SIZES.items())
@@ -370,22 +355,95 @@ def test_plurals(lang: str, count: int) -> None:
     """None is singular in French, plural in English."""
     about = replace(ABOUT, lang=lang)
     asks = letters.confirmation(about, recipients=count, size=1, link=LINK, until=UNTIL)
-    tells = letters.held(about, moderators=count, link=LINK)
+    tells = letters.held(
+        about, moderators=count, link=LINK, reasons=[Reason.MODERATED], crowd=CROWD
+    )
 
     assert f" {PEOPLE[lang, count]}\n" in asks.text.replace("\u00a0", " ")
     assert f"({TOLD[lang, count]})" in tells.text
 
 
 MOMENTS = {
-    "fr": "jusqu\u2019au vendredi 27 novembre à 15\u00a0h\u00a005.",
-    "en": "until Friday 27 November, 15:05.",
+    "fr": "jusqu\u2019au vendredi 27 novembre à 15 h 05.",
+    "en": "until Friday 27 November, 3:05 pm.",
 }
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_moments(lang: str) -> None:
     """A day of the week, not a number."""
-    assert MOMENTS[lang] in written(replace(ABOUT, lang=lang))["confirmation"].text
+    text = written(replace(ABOUT, lang=lang))["confirmation"].text
+    assert MOMENTS[lang] in seen(text)
+
+
+EMPTIED = Crowd(0, 0, LastTime(820, date(2026, 11, 12)))
+FAULTS = {
+    "fr, shrunk": (
+        Reason.SHRANK,
+        CROWD,
+        "Cette liste a 43 personnes aujourd'hui ; 820 lors du dernier envoi, le 12 novembre.",
+    ),
+    "en, shrunk": (
+        Reason.SHRANK,
+        CROWD,
+        "This list has 43 people today; 820 when it was last written to, on 12 November.",
+    ),
+    "en, grown": (
+        Reason.GREW,
+        Crowd(9000, 9001, LastTime(12, date(2026, 11, 1))),
+        "This list has 9,001 people today; 12 when it was last written to, on 1 November.",
+    ),
+    "fr, emptied": (
+        Reason.EMPTY,
+        EMPTIED,
+        (
+            "Personne n'est dans cette liste aujourd'hui ; 820 personnes lors du dernier envoi,"
+            " le 12 novembre."
+        ),
+    ),
+    "en, always empty": (Reason.EMPTY, Crowd(0), "Nobody is on this list today."),
+    "en, unreachable": (
+        Reason.UNREACHABLE,
+        Crowd(0, 3),
+        (
+            "This list has 3 people today, of whom nobody can be written to (unsubscribed, or no"
+            " working address)."
+        ),
+    ),
+    "fr, too many": (
+        Reason.TOO_MANY,
+        Crowd(2500, 2600),
+        "Votre message est pour 2\u202f500 personnes, plus que la liste ne le permet.",
+    ),
+    "en, lost under way": (
+        Reason.LOST_UNDER_WAY,
+        CROWD,
+        "It was on its way when the list lost most of those who have yet to get it.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS, ids=FAULTS)
+def test_an_author_hears_what_is_wrong_with_the_list(name: str) -> None:
+    """In numbers, with how many people look at it, and that nothing is to be done."""
+    reason, crowd, words = FAULTS[name]
+    lang = name[:2]
+    letter = letters.held(
+        replace(ABOUT, lang=lang), moderators=2, link=LINK, reasons=[reason], crowd=crowd
+    )
+    held = {"fr": "Nous avons retenu votre message le temps de vérifier."}.get(
+        lang, "We have held your message to check."
+    )
+
+    assert f"\n\n{french(words) if lang == 'fr' else words}\n{held}\n\n" in letter.text
+    assert letter.subject.startswith({"fr": "Retenu", "en": "Held to check"}[lang])
+
+
+def test_every_fault_of_a_list_has_words() -> None:
+    """Whatever a rail says, its author is told in their own words."""
+    for reason in Reason:
+        letter = letters.held(ABOUT, moderators=2, link=LINK, reasons=[reason], crowd=CROWD)
+        assert ("retenu votre message" in letter.text) == (reason in FAULTS_OF_LISTS), reason
 
 
 class TestModeration:
@@ -406,16 +464,17 @@ class TestModeration:
 
         assert "Il commence ainsi\u00a0:\n\n> Bonjour,\n> Voici la convocation.\n\nMessage" in text
 
-    @pytest.mark.parametrize("last", [None, 0])
-    def test_what_is_not_known_is_left_out(self, last: int | None) -> None:
+    @pytest.mark.parametrize("last", [None, LastTime(0, date(2026, 11, 1))])
+    def test_what_is_not_known_is_left_out(self, last: LastTime | None) -> None:
         """A first message has no last one; a message without text has no beginning."""
         letter = letters.moderation(
-            ABOUT, recipients=1, listed_last=last, size=1, reasons=[], link=LINK, until=UNTIL,
-            beginning="",
+            ABOUT, crowd=Crowd(1, last=last), size=1, reasons=[], link=LINK, until=UNTIL,
+            finish="", beginning="",
         )  # fmt: skip
 
         assert "dernière fois" not in letter.text
         assert "commence" not in letter.text
+        assert "Fin prévue" not in letter.text
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

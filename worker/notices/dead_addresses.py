@@ -18,7 +18,8 @@ from worker.mail.notice import Letter
 from worker.notices.catalogue import translations
 from worker.notices.failure import failure_words
 from worker.notices.letter_html import as_html
-from worker.notices.letters import last_line, ordinal
+from worker.notices.letters import last_line
+from worker.notices.moments import ordinal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ def dead_addresses(
             " Nothing is sent there any more.",
             count,
         ),
-        _what_to_do(lang, member_space),
+        what_to_do(lang, member_space),
         say("A corrected address gets the next message of its lists by itself."),
         *news,
         ngettext(
@@ -94,7 +95,8 @@ def dead_addresses(
     return Letter(subject, text, lang, as_html(text, lang, title=subject))
 
 
-def _what_to_do(lang: str, member_space: str) -> str:
+def what_to_do(lang: str, member_space: str) -> str:
+    """Say how an address is corrected: without a *member_space*, in the member file."""
     say = translations(lang).gettext
     if not member_space:
         return say(

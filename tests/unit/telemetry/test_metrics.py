@@ -11,6 +11,7 @@ from typing import NamedTuple, get_args
 import pytest
 
 from worker.mail.reason import Reason
+from worker.policy.answering import Withheld
 from worker.policy.feedback import Action
 from worker.policy.limit import Limit
 from worker.policy.outcome import (
@@ -19,6 +20,7 @@ from worker.policy.outcome import (
     DeliveryOutcome,
     DeliveryResult,
     Foreign,
+    NoticeKind,
     OptOutMethod,
 )
 from worker.telemetry.metrics import Actor, ImapError, Metrics, Outlook
@@ -69,6 +71,10 @@ def test_all_series_from_the_start() -> None:
         assert value(metrics, "actor_last_success_timestamp_seconds", actor=actor) == 0
     for why in Foreign:
         assert value(metrics, "foreign_reports_total", why=why) == 0
+    for notice in NoticeKind:
+        assert value(metrics, "notices_total", kind=notice) == 0
+    for withheld in Withheld:
+        assert value(metrics, "answers_withheld_total", why=withheld) == 0
     assert value(metrics, "imap_connected") == 0
     assert value(metrics, "imap_last_success_timestamp_seconds") == 0
     assert value(metrics, "smtp_connections") == 0
@@ -108,6 +114,7 @@ def test_flows() -> None:
 
     metrics.mediated(ArrivalOutcome.HELD)
     metrics.attempted(DeliveryOutcome.IN_DOUBT)
+    metrics.noticed(NoticeKind.RECEIPT)
     metrics.finished(DeliveryResult.EXPIRED, 3)
     metrics.unsubscribed(OptOutMethod.ONE_CLICK)
     metrics.imap_failed("login")
@@ -117,6 +124,7 @@ def test_flows() -> None:
 
     assert value(metrics, "postings_total", outcome="held") == 1
     assert value(metrics, "delivery_attempts_total", outcome="in_doubt") == 1
+    assert value(metrics, "notices_total", kind="receipt") == 1
     assert value(metrics, "deliveries_finished_total", result="expired") == 3
     assert value(metrics, "unsubscribes_total", method="one-click") == 1
     assert value(metrics, "imap_errors_total", kind="login") == 1
