@@ -30,6 +30,7 @@ from worker.actors.dispatcher import run_dispatcher
 from worker.actors.farewell import say_farewell
 from worker.actors.feedback import Feedback, Rulebook, run_feedback
 from worker.actors.fetcher import Post, run_fetcher
+from worker.actors.following import Following
 from worker.actors.holds import run_holds
 from worker.actors.janitor import run_heartbeat, run_janitor
 from worker.actors.ledger import Ledger
@@ -37,6 +38,7 @@ from worker.actors.mailbox import Mailbox
 from worker.actors.mediator import run_mediator
 from worker.actors.office import Office
 from worker.actors.outbox import Outbox
+from worker.actors.reporter import run_reporter
 from worker.actors.return_handler import run_return_handler
 from worker.actors.secretary import run_secretary
 from worker.actors.signals import Signals, run_listener
@@ -101,6 +103,11 @@ class _Shop:
     def failures(self) -> dict[str, Limit]:
         """At how many failures each account is left alone, if at any."""
         return {a.name: a.failures for a in self.config.accounts if a.failures is not None}
+
+    @property
+    def accounts(self) -> list[str]:
+        """Those that submit."""
+        return [account.name for account in self.config.accounts]
 
     def connection(self) -> Reconnecting:
         return Reconnecting(self.config.database.url)
@@ -193,8 +200,11 @@ async def _background(shop: _Shop, heart: Reconnecting) -> AsyncIterator[None]:
 async def _web(shop: _Shop) -> AsyncIterator[Ports]:
     pages = build_app(
         tokens=shop.tokens,
-        directory=_Directory(shop.pool, shop.metrics, Outbox(shop.config.site, shop.tokens)),
+        directory=_Directory(
+            shop.pool, shop.metrics, Outbox(shop.config.site, shop.tokens, shop.metrics)
+        ),
         decisions=_Decisions(shop.pool),
+        postings=Following(shop.pool, shop.accounts, shop.metrics),
         metrics=shop.metrics,
         site=shop.config.site,
         door=Door(shop.config.proxies, clock=time.monotonic),
@@ -232,6 +242,7 @@ async def _work(shop: _Shop) -> None:
         config.look_up_mx,
         shop.rulebook,
         shop.failures,
+        shop.accounts,
     )
     post = Post(config.mailbox, shop.pool, shop.worker_id, config.lease, shop.chance, shop.metrics)
     sweeps, surveys = shop.connection(), shop.connection()
@@ -256,6 +267,7 @@ async def _work(shop: _Shop) -> None:
             name="janitor",
         )
         start(run_secretary(office, signals=shop.signals), name="secretary")
+        start(run_reporter(office, accounts=shop.accounts, signals=shop.signals), name="reporter")
         if config.look_up_mx:
             start(
                 run_surveyor(surveys, lookup=lookup, signals=shop.signals, metrics=shop.metrics),
@@ -324,7 +336,7 @@ async def _refresh(shop: _Shop) -> None:
         borrowed(shop.pool) as db,
         db.transaction(isolation="repeatable_read", readonly=True),
     ):
-        situation = await read_situation(db, [account.name for account in shop.config.accounts])
+        situation = await read_situation(db, shop.accounts)
     # A thousand queues take a fifth of a second of CPU: heartbeat and submitters cannot wait.
     plan = await asyncio.to_thread(situation.plan)
     shop.metrics.set_backlog({(b.provider, b.state): b.count for b in backlog}, providers=names)
@@ -400,15 +412,6 @@ class _Decisions:
             )
         log.info("decision.answered", decision_id=decision_id, yes=yes, answered=answered.value)
         return answered
-
-    async def status(self, posting_id: int) -> decisions.PostingStatus | None:
-        async with borrowed(self._pool) as db:
-            return await decisions.status(db, posting_id)
-
-    async def withdraw(self, posting_id: int) -> None:
-        async with borrowed(self._pool) as db, db.transaction():
-            done = await decisions.end(db, posting_id, "withdrawn", by="author")
-        log.info("posting.withdrawn", posting_id=posting_id, done=done)
 
 
 async def run_until_signalled(config: Config) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.actors.conftest import SITE
+from tests.actors.letters import text_of
 from tests.edges.store.given import NOON, alive, claim_due, frozen_clock, posted, resolved
 from worker.actors.outbox import Outbox
 from worker.app import _Directory
@@ -77,7 +78,7 @@ async def member(
     await frozen_clock(owner)
     pool, db = await open_pool(database_url, size=2), await connect(database_url)
     await posted(db)
-    directory = _Directory(pool, Metrics(), Outbox(SITE, Tokens(SITE.secrets)))
+    directory = _Directory(pool, Metrics(), Outbox(SITE, Tokens(SITE.secrets), Metrics()))
     yield Member(
         db,
         directory,
@@ -93,11 +94,11 @@ async def test_who_leaves_everything_is_told(member: Member) -> None:
     await member.leaves()
 
     [letter] = await member.farewells()
-    text = letter.get_content().replace("\u00a0", " ").replace("\u2019", "'")
+    text = text_of(letter).replace("\u00a0", " ").replace("\u2019", "'")
     assert letter["To"] == "a@b.fr"
     assert letter["Subject"] == "Vous êtes désabonné(e) de toutes les listes"
     assert letter["Reply-To"] == "aide@example.fr"
-    assert letter["Auto-Submitted"] == "auto-replied"
+    assert letter["Auto-Submitted"] == "auto-generated", "it answers a click, and no message"
     assert "aucune liste de listes.example.fr ne vous écrira plus" in text
     assert f"\n  {UNDO}\n" in text.replace("\r\n", "\n")
 

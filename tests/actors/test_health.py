@@ -227,7 +227,7 @@ async def test_no_such_user(world: World) -> None:
         await check_up(office=world.office)
     [letter] = (await notices(world.db))["recheck"]
     assert str(letter["to"]) == "a@b.fr"
-    assert str(letter["auto-submitted"]) == "auto-replied"
+    assert str(letter["auto-submitted"]) == "auto-generated"
     assert "Tous" in text_of(letter)
     assert "votre adresse fonctionne" in text_of(letter)
 

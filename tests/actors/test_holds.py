@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +21,7 @@ from tests.actors.letters import (
     states,
     text_of,
 )
-from tests.edges.store.given import DOMAIN
+from tests.edges.store.given import DOMAIN, frozen_clock
 from worker.actors.mediator import mediate
 from worker.mail.return_address import Purpose
 from worker.store import arrivals, decisions
@@ -188,6 +191,46 @@ async def test_a_moderated_posting_approved_by_reply(office: Office, moderated: 
     assert await moderated.fetchval("select decided_by from relais.posting") == "chef@b.fr"
 
 
+async def test_a_moderator_reads_when_it_would_be_finished(
+    office: Office, moderated: Owner
+) -> None:
+    """As `relais preview` says it: 150 people at Orange are more than a day's hundred."""
+    await moderated.execute(
+        "insert into club.member (email, person)"
+        " select 'm' || n || '@orange.fr', 'm' || n from generate_series(1, 150) n"
+    )
+    await frozen_clock(moderated, datetime(2026, 11, 27, 11, tzinfo=UTC))
+    await outcome_of(office, moderated, letter(date="Fri, 27 Nov 2026 12:00:00 +0100"))
+
+    await attend(replace(office, accounts=["main"]))
+
+    [question] = (await notices(moderated))["moderate"]
+    text = re.sub("[\u00a0\u202f]", " ", text_of(question))
+    assert re.search("Fin prévue : (demain|dimanche).*, si vous l\u2019approuvez maintenant", text)
+    [row] = await moderated.fetch("select state, recipients from relais.posting")
+    assert tuple(row) == ("held", 153), "nothing was made of the plan"
+    assert (
+        await moderated.fetchval("select count(*) from relais.delivery where posting_id > 0") == 0
+    )
+
+
+async def test_a_finish_that_nobody_can_work_out_is_left_out(
+    office: Office, moderated: Owner
+) -> None:
+    """A view that has broken keeps no moderator from being asked."""
+    await outcome_of(office, moderated, letter())
+    await moderated.execute(
+        "create or replace view lists.everybody as select email, name,"
+        " (1 / (length(person) - 1))::text as person, may_post, moderator from club.member;"
+        "update lists.definition set owner = 'chef@b.fr'"
+    )
+
+    await attend(replace(office, accounts=["main"]))
+
+    [question] = (await notices(moderated))["moderate"]
+    assert "Fin prévue" not in text_of(question)
+
+
 async def test_a_moderator_says_no_and_why(office: Office, moderated: Owner) -> None:
     """The author reads the reason and has the message back."""
     await outcome_of(office, moderated, letter())
@@ -264,8 +307,67 @@ async def test_a_list_that_has_shrunk_is_asked_about(office: Office, owner: Owne
     assert question["to"] == "aide@example.fr"
     assert "moins de la moitié" in text_of(question)
     assert "22 personnes" in text_of(question)
+    assert "2 personnes" in text_of(question)
+    [told] = (await notices(owner))["held"]
+    assert "Cette liste a 2 personnes aujourd\u2019hui" in text_of(told)
+    assert "22 lors du dernier envoi, le " in text_of(told)
+    assert "(1 personne prévenue)" in text_of(told)
     assert await answered(office, owner, question, b"ok", uid=3) == "approved"
     assert (await states(owner))["deux"] == "open"
+
+
+async def test_an_author_reads_their_own_language(office: Office, moderated: Owner) -> None:
+    """What moderators read is in the list's."""
+    await moderated.execute(
+        "drop view lists.everybody cascade;"
+        "create view lists.everybody as select email, name, person, may_post, moderator,"
+        " case person when '1' then 'en' when '2' then 'xx' end as lang from club.member;"
+        "update lists.definition set view = 'lists.everybody' where name = 'everybody'"
+    )
+    await outcome_of(office, moderated, letter())
+    other = letter(author="c@d.fr", subject="deux").replace(b"<1@b.fr>", b"<2@d.fr>")
+    await outcome_of(office, moderated, other, uid=2)
+    await attend(office)
+    found = await notices(moderated)
+    english, french = found["held"]
+
+    assert "Nothing for you to do." in text_of(english)
+    assert "Vous n\u2019avez rien" in text_of(french), "a language that we have not"
+    assert all("attend votre accord" in text_of(asked) for asked in found["moderate"])
+    assert await answered(office, moderated, found["moderate"][0], b"non: trop tard", uid=3) == (
+        "declined"
+    )
+    [refused] = (await notices(moderated))["refused"]
+    assert "The reason: trop tard" in text_of(refused)
+
+
+async def test_an_answer_beyond_the_days_is_not_written(office: Office, moderated: Owner) -> None:
+    """Held letters are among those that are counted; moderators are asked all the same."""
+    for number in range(8):
+        await outcome_of(office, moderated, letter(subject=str(number)), uid=number + 1)
+    await attend(office)
+
+    found = {kind: len(some) for kind, some in (await notices(moderated)).items()}
+    assert found == {"moderate": 8, "held": 6, "no_more_today": 1}
+
+
+async def test_who_has_agreed_may_think_again(office: Office, moderated: Owner) -> None:
+    """What goes to many waits for its author a while, whoever has let it out."""
+    await moderated.execute(
+        "insert into club.member (email, person)"
+        " select 'm' || n || '@b.fr', 'm' || n from generate_series(1, 201) n"
+    )
+    await outcome_of(office, moderated, letter())
+    await attend(office)
+    [question] = (await notices(moderated))["moderate"]
+
+    await answered(office, moderated, question, b"ok", uid=2)
+
+    assert await states(moderated) == {"Bonjour": "open"}
+    assert await moderated.fetchval(
+        "select not_before - fresh_until + interval '12 hours' between '4 minutes' and '6 minutes'"
+        " from relais.posting"
+    )
 
 
 async def test_a_rail_that_nobody_was_shown_holds_again(office: Office, moderated: Owner) -> None:
@@ -390,6 +492,7 @@ async def test_a_query_that_fails_is_told_after_an_hour(office: Office, owner: O
         assert [len(n) for n in (await notices(owner)).values()] == [1], hours
     [word] = (await notices(owner))["query_fails"]
     assert word["to"] == "a@b.fr"
+    assert (word["in-reply-to"], word["references"]) == ("<1@b.fr>", "<1@b.fr>")
 
 
 async def again(office: Office) -> None:

@@ -86,7 +86,7 @@ async def test_one_letter_to_each(club: asyncpg.Connection[asyncpg.Record], desk
     }
     [judo] = found["judo@club.fr"]
     assert judo["subject"] == "2 adresses ne reçoivent plus rien"
-    assert judo["auto-submitted"] == "auto-replied"
+    assert judo["auto-submitted"] == "auto-generated"
     assert judo["reply-to"] == "aide@example.fr"
     text = words(judo)
     assert "\n  https://membres.example.fr\n" in text

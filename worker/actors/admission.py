@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from worker.actors.answers import asking
 from worker.errors import StoreLost
 from worker.mail.authentication import Authenticity
 from worker.mail.envelope import split_detail
-from worker.policy.admission import Admission, Facts, MessageFacts, Standing, admit
+from worker.policy.admission import (
+    REPEATED_WITHIN,
+    Admission,
+    Facts,
+    MessageFacts,
+    Standing,
+    admit,
+)
+from worker.policy.answering import withheld
 from worker.store import authors, lists, postings
 from worker.store.database import borrowed, failed_query
 
@@ -46,6 +55,18 @@ class Candidate:
     evidence: Evidence
     address: ListAddress
     titles: tuple[str, ...]  # Of all lists that the message names.
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the chain says of a candidate, and what was known when it was asked."""
+
+    admission: Admission
+    proof: str  # What proves the author; "" if nothing does.
+    standing: Standing
+    earlier: int | None  # The posting in which they said the same.
+    repeats: int | None  # The same, if they are to be asked about it.
+    answerable: bool  # A person wrote it, to us.
 
 
 def message_facts(arrival: Arrival, seen: Examination) -> MessageFacts:
@@ -102,9 +123,10 @@ async def _resolved_if_it_can(db: Connection, local_part: str) -> ListAddress | 
         return None
 
 
-async def decide(candidate: Candidate, *, office: Office) -> tuple[Admission, str]:
-    """Ask the chain; return what it says, and what proves the author."""
+async def decide(candidate: Candidate, *, office: Office) -> Decision:
+    """Ask the chain."""
     address, author = candidate.address, candidate.facts.author
+    earlier: int | None = None
     async with borrowed(office.pool) as db, db.transaction():
         list_id = await lists.remember(db, address)
         facts = Facts(
@@ -113,8 +135,41 @@ async def decide(candidate: Candidate, *, office: Office) -> tuple[Admission, st
             posted_before=await postings.exists(db, list_id, candidate.seen.fingerprint),
         )
         if author is not None and not facts.posted_before:
+            facts = await _unless_passed_on(db, facts, author, list_id, candidate)
+            earlier = await said_before(db, candidate.seen, list_id)
+            facts = replace(facts, said_before=earlier is not None)
             facts = await _with_author(db, facts, author, list_id, candidate)
-    return admit(facts), _proof(facts)
+    repeats = earlier if facts.sent_again else None
+    # What proves them, or knows them, is asked besides.
+    question = asking(candidate.seen, facts.message, office=office)
+    answerable = withheld(replace(question, is_known=True)) is None
+    return Decision(admit(facts), _proof(facts), facts.standing, earlier, repeats, answerable)
+
+
+async def _unless_passed_on(
+    db: Connection, facts: Facts, author: str, list_id: int, candidate: Candidate
+) -> Facts:
+    """Know a copy of ours by its Message-ID, where a list keeps no other mark, not even its own."""
+    seen = candidate.seen
+    if facts.message.other_list is not None or not await postings.is_passed_on(
+        db, list_id, seen.message_id, author
+    ):
+        return facts
+    return replace(facts, message=replace(facts.message, other_list="message-id"))
+
+
+async def said_before(db: Connection, seen: Examination, list_id: int) -> int | None:
+    """Return the posting to this list in which the author of *seen* lately said the same."""
+    if seen.author is None:
+        return None
+    return await postings.earlier(
+        db,
+        seen.author,
+        list_id,
+        content=seen.content,
+        besides=seen.fingerprint,
+        within=REPEATED_WITHIN,
+    )
 
 
 async def _with_author(

@@ -179,7 +179,9 @@ async def _send(
         help_address=site.help_address,
         reason=reason,
     )
-    await Outbox(site, office.tokens).send(db, NoticeKind.RECHECK, letter, address, about=None)
+    await Outbox(site, office.tokens, office.metrics).send(
+        db, NoticeKind.RECHECK, letter, address, about=None
+    )
 
 
 def _lang(addressee: Addressee, locale: str) -> str:

@@ -20,6 +20,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from worker.actors.admission import said_before
 from worker.actors.office import Verdict
 from worker.config import LOCALES
 from worker.mail.footer import Footer
@@ -28,6 +29,7 @@ from worker.mail.preparation import own_message_id, prepare
 from worker.notices.footer import footer_words
 from worker.policy.admission import Action, RollFacts, rails
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome
+from worker.policy.telling import grace_of
 from worker.policy.turns import is_small, weight_of
 from worker.store import expansion, lists, postings
 from worker.store.database import CONFLICTS, borrowed, failed_query
@@ -35,10 +37,10 @@ from worker.store.database import CONFLICTS, borrowed, failed_query
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from worker.actors.admission import Candidate
+    from worker.actors.admission import Candidate, Decision
     from worker.actors.office import Office
     from worker.mail.examination import Examination
-    from worker.policy.admission import Admission, Reason
+    from worker.policy.admission import Reason
     from worker.policy.expansion import Definition, ListAddress
     from worker.store.database import Connection
     from worker.store.decisions import HeldPosting
@@ -51,10 +53,11 @@ QUERY_PATIENCE = timedelta(seconds=60)
 _POSTED_BEFORE = Verdict(ArrivalKind.POSTING, ArrivalOutcome.DUPLICATE, "posted before")
 
 
-async def post(
-    candidate: Candidate, admission: Admission, proof: str, *, office: Office
-) -> Verdict:
-    """Write the posting that the chain has let in, open or held; run again on a conflict."""
+async def post(candidate: Candidate, decision: Decision, *, office: Office) -> Verdict | None:
+    """Write the posting that the chain has let in, open or held; run again on a conflict.
+
+    None if its author said the same meanwhile, so that the chain is to be asked again.
+    """
     # Before the transaction, which holds locks: the reader may take minutes.
     template = await _template(candidate, office=office)
     async for attempt in AsyncRetrying(
@@ -65,35 +68,37 @@ async def post(
     ):
         with attempt:
             async with borrowed(office.pool) as db:
-                return await _post_once(
-                    db, candidate, admission, proof=proof, template=template, office=office
-                )
+                return await _post_once(db, candidate, decision, template=template, office=office)
     raise AssertionError("tenacity ends by returning or raising")  # pragma: no cover
 
 
 async def _post_once(
     db: Connection,
     candidate: Candidate,
-    admission: Admission,
+    decision: Decision,
     *,
-    proof: str,
     template: bytes,
     office: Office,
-) -> Verdict:
-    address, mark = candidate.address, candidate.seen.fingerprint
+) -> Verdict | None:
+    address, seen, mark = candidate.address, candidate.seen, candidate.seen.fingerprint
+    admission = decision.admission
     list_id = await lists.remember(db, address)
     async with db.transaction(isolation="repeatable_read"):
         await postings.take_turn(db, mark)
+        await postings.take_turn(db, seen.content)
         if await postings.exists(db, list_id, mark):
             return _POSTED_BEFORE
+        if await said_before(db, seen, list_id) != decision.earlier:
+            return None
         roll = await judged(db, address, list_id, mark, office=office)
         reasons = (*admission.reasons, *await _rails(db, address, list_id, roll))
         awaits = "confirmation" if admission.action is Action.CONFIRM else None
         awaits = awaits or ("moderation" if reasons else None)
         new = replace(
-            _new_posting(candidate, list_id, proof=proof, template=template, office=office),
+            _new_posting(candidate, list_id, decision, template=template, office=office),
             awaits=awaits,
             reasons=tuple(reason.value for reason in reasons),
+            grace=grace_of(address.definition, roll.recipients) if awaits is None else None,
         )
         posting_id = await postings.add(db, new, roll)
         if posting_id is None:
@@ -104,7 +109,10 @@ async def _post_once(
         await db.execute("SELECT pg_notify('relais', $1)", topic)
     _tell(posting_id, address, roll, awaits=awaits, reasons=reasons)
     held = postings.held_because(awaits, reasons)
-    return Verdict(ArrivalKind.POSTING, _OUTCOMES[awaits], held)
+    outcome = _OUTCOMES[awaits]
+    if outcome is ArrivalOutcome.TO_CONFIRM and decision.repeats is not None:
+        outcome = ArrivalOutcome.REPEATED
+    return Verdict(ArrivalKind.POSTING, outcome, held)
 
 
 async def _deliver(db: Connection, posting_id: int, roll: Roll, *, office: Office) -> None:
@@ -179,8 +187,14 @@ async def release(
     reasons = await _rails(db, address, held.list_id, roll, held.approved)
     if reasons:
         return reasons
-    within = address.definition.finish_within
-    if await postings.release(db, held.posting_id, roll, finish_within=within):
+    released = await postings.release(
+        db,
+        held.posting_id,
+        roll,
+        finish_within=address.definition.finish_within,
+        grace=grace_of(address.definition, roll.recipients),
+    )
+    if released:
         await _deliver(db, held.posting_id, roll, office=office)
         await db.execute("SELECT pg_notify('relais', 'delivery')")
         _tell(held.posting_id, address, roll, awaits=None, reasons=())
@@ -188,7 +202,7 @@ async def release(
 
 
 def _new_posting(
-    candidate: Candidate, list_id: int, *, proof: str, template: bytes, office: Office
+    candidate: Candidate, list_id: int, decision: Decision, *, template: bytes, office: Office
 ) -> postings.NewPosting:
     """Return what is frozen of a posting, whatever the rails say."""
     seen, definition = candidate.seen, candidate.address.definition
@@ -199,15 +213,20 @@ def _new_posting(
         author=candidate.facts.author or "",
         subject=seen.subject[:500],
         message_id=_message_id(seen, definition, office=office),
+        thread=seen.thread,
         template=template,
         key_id=office.tokens.key_id,
         size_bytes=candidate.facts.size,
         lang=definition.lang,
-        proof=proof,
+        proof=decision.proof,
         evidence=candidate.evidence,
         resend_doubtful=definition.in_doubt == "resend",
         weight=weight_of(definition.priority),
         finish_within=definition.finish_within,
+        author_lang=decision.standing.lang,
+        content=seen.content,
+        repeats=decision.repeats,
+        answerable=decision.answerable,
     )
 
 

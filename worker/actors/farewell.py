@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.actors.office import Verdict
-from worker.actors.outbox import Outbox
+from worker.actors.outbox import Outbox, Unposted
 from worker.config import LOCALES
 from worker.mail.address import usable_address
 from worker.mail.authentication import Authenticity
@@ -53,13 +53,15 @@ async def say_farewell(
 async def tell_how_to_leave(candidate: Candidate, *, office: Office) -> Verdict:
     """Send the author of "unsubscribe" their own link; a list of readers is none of its business.
 
-    Nobody is written to whom nothing proves, nor who never had a copy of this list.
+    Nobody is written to whom nothing proves, who never had a copy of this list, or who
+    wrote it to another list.
     """
     verdict = Verdict(
         ArrivalKind.REQUEST, ArrivalOutcome.ASKED_TO_LEAVE, wanted_in=arrivals.REFUSED
     )
-    author = candidate.facts.author
-    if author is None or candidate.facts.authenticity is not Authenticity.PROVEN:
+    facts = candidate.facts
+    author = facts.author
+    if author is None or facts.authenticity is not Authenticity.PROVEN or facts.other_list:
         return verdict
     async with borrowed(office.pool) as db, db.transaction():
         list_id = await lists.remember(db, candidate.address)
@@ -88,8 +90,10 @@ async def _send_the_way_out(
         link=f"{site.public_url}/u/{token.decode('ascii')}",
         help_address=site.help_address,
     )
-    outbox = Outbox(site, office.tokens)
-    await outbox.send(db, kind, letter, reader.address, about=candidate.arrival)
+    outbox = Outbox(site, office.tokens, office.metrics)
+    seen = candidate.seen
+    about = Unposted(candidate.arrival, seen.message_id, seen.thread)
+    await outbox.send(db, kind, letter, reader.address, about=about)
 
 
 def _lang(reader: SubscriberRow, site: Site) -> str:

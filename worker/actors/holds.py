@@ -12,31 +12,38 @@ written here, once, in the transaction that changes the posting.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
 
-from worker.actors.expansion import release
+from worker.actors.answers import answer
+from worker.actors.expansion import judged, release
 from worker.actors.outbox import Outbox, attached
 from worker.errors import QueryFailed, ReaderKilled, ReaderMissing, StoreLost
 from worker.mail.answer import beginning_of
 from worker.mail.return_address import Purpose
-from worker.notices import letters
+from worker.notices import letters, refusals
+from worker.notices.letters import Crowd, LastTime
+from worker.notices.moments import about_time
 from worker.policy.admission import (
     CONFIRM_WITHIN,
     CONFIRMATIONS_A_DAY,
+    FAULTS_OF_LISTS,
     MODERATE_WITHIN,
     Reason,
 )
 from worker.policy.expansion import ListAddress
 from worker.policy.outcome import NoticeKind
-from worker.store import authors, decisions, lists, notices, postings
+from worker.store import authors, decisions, expansion, lists, notices, postings
 from worker.store.database import CONFLICTS, borrowed, failed_query
 from worker.store.decisions import Kind
 from worker.store.members import member_file_date
+from worker.store.situation import read_situation
 
 if TYPE_CHECKING:
     from datetime import date
@@ -45,7 +52,7 @@ if TYPE_CHECKING:
     from worker.actors.signals import Signals
     from worker.mail.notice import Attachment
     from worker.store.database import Connection
-    from worker.store.decisions import Begun, HeldPosting
+    from worker.store.decisions import Begun, HeldPosting, Question
 
 log = structlog.get_logger()
 
@@ -56,17 +63,6 @@ _FLOOD_RETRY = timedelta(hours=1)
 _CRASHES_ALLOWED, _STUCK_RETRY = 3, timedelta(hours=1)
 # A flood of forged messages must not become a flood of mail to the moderators.
 _QUESTIONS_A_DAY = 20
-# What is wrong with a list rather than with a message is for those who keep it.
-_FOR_OPERATORS = frozenset(
-    {
-        Reason.EMPTY,
-        Reason.UNREACHABLE,
-        Reason.TOO_MANY,
-        Reason.SHRANK,
-        Reason.GREW,
-        Reason.LOST_UNDER_WAY,
-    }
-)
 
 
 async def run_holds(office: Office, *, signals: Signals) -> None:
@@ -159,38 +155,63 @@ async def _address_of(db: Connection, held: HeldPosting) -> ListAddress:
     for definition in await lists.definitions(db):
         if definition.name == held.definition:
             return ListAddress(definition, held.parts)
-    raise QueryFailed(f"the list {held.definition} is defined no more")
+    raise QueryFailed(f"the list {held.definition} is defined no more", name=held.definition)
 
 
 async def _ask_author(db: Connection, held: HeldPosting, *, office: Office) -> None:
     if await decisions.is_asked_elsewhere(db, held.posting_id):
         return
-    outbox = Outbox(office.site, office.tokens)
     pace = await authors.pace(db, held.author, held.list_id)
     # This one is among those that are about to be asked.
     if pace.asked_today > CONFIRMATIONS_A_DAY:
-        reasons = [*held.reasons, Reason.ASKED_ENOUGH.value]
+        why = Reason.ASKED_ENOUGH if held.repeats is None else Reason.REPEATED
+        reasons = [*held.reasons, why.value]
         await decisions.await_moderation(db, held.posting_id, reasons)
         return
     [question] = await decisions.ask(
         db, held.posting_id, Kind.CONFIRM, [held.author], within=CONFIRM_WITHIN
     )
+    if held.repeats is not None:
+        await _ask_whether_again(db, held, held.repeats, question, office=office)
+    else:
+        await _ask_whether_theirs(db, held, question, office=office)
+    log.info("author.asked", posting_id=held.posting_id)
+
+
+async def _ask_whether_theirs(
+    db: Connection, held: HeldPosting, question: Question, *, office: Office
+) -> None:
+    outbox = Outbox(office.site, office.tokens, office.metrics)
     letter = letters.confirmation(
-        outbox.about(held, member_file=await _member_file(db)),
+        outbox.about(held, member_file=await _member_file(db), to_author=True),
         recipients=held.recipients,
         size=held.size_bytes,
         link=outbox.link(Purpose.CONFIRM, question.decision_id),
         until=outbox.local(question.expires_at),
     )
-    await outbox.send(
-        db,
-        NoticeKind.CONFIRM,
-        letter,
-        held.author,
-        about=held,
-        reply=(Purpose.CONFIRM, question.decision_id),
+    reply = (Purpose.CONFIRM, question.decision_id)
+    await outbox.send(db, NoticeKind.CONFIRM, letter, held.author, about=held, reply=reply)
+
+
+async def _ask_whether_again(
+    db: Connection, held: HeldPosting, repeats: int, question: Question, *, office: Office
+) -> None:
+    """Ask who has sent the same twice; who has had answers enough today has sent it once."""
+    outbox = Outbox(office.site, office.tokens, office.metrics)
+    earlier = await decisions.earlier(db, repeats)
+    letter = refusals.sent_twice(
+        outbox.about(held, to_author=True),
+        recipients=earlier.recipients,
+        awaits=earlier.awaits,
+        is_waiting=earlier.state == "held",
+        link=outbox.link(Purpose.CONFIRM, question.decision_id),
+        until=outbox.local(question.expires_at),
     )
-    log.info("author.asked", posting_id=held.posting_id)
+    kind, reply = NoticeKind.SENT_TWICE, (Purpose.CONFIRM, question.decision_id)
+    if held.proof and _is_answered(held):
+        await answer(db, kind, letter, held.author, office=office, about=held, reply=reply)
+    elif not held.proof:  # They have to confirm it anyway, or it would wait for nothing.
+        await outbox.send(db, kind, letter, held.author, about=held, reply=reply)
 
 
 async def _ask_moderators(
@@ -211,20 +232,21 @@ async def _ask_moderators(
     questions = await decisions.ask(
         db, held.posting_id, Kind.MODERATE, asked, within=MODERATE_WITHIN
     )
-    outbox = Outbox(office.site, office.tokens)
+    outbox = Outbox(office.site, office.tokens, office.metrics)
     about = outbox.about(
         held, member_file=await _member_file(db), is_attached=seen.message is not None
     )
-    last = await postings.listed_last(db, held.list_id)
+    crowd = await _crowd(db, held, outbox)
+    finish = await _finish(db, held, about.lang, office=office)
     for question in questions:
         letter = letters.moderation(
             about,
-            recipients=held.recipients,
-            listed_last=last,
+            crowd=crowd,
             size=held.size_bytes,
             reasons=held.reasons,
             link=outbox.link(Purpose.MODERATE, question.decision_id),
             until=outbox.local(question.expires_at),
+            finish=finish,
             beginning=seen.beginning,
         )
         await outbox.send(
@@ -236,11 +258,43 @@ async def _ask_moderators(
             reply=(Purpose.MODERATE, question.decision_id),
             attach=seen.message,
         )
-    if held.proof and held.author:
-        link = outbox.link(Purpose.POSTING, held.posting_id)
-        letter = letters.held(about, moderators=len(questions), link=link)
-        await outbox.send(db, NoticeKind.HELD, letter, held.author, about=held)
+    if held.proof and _is_answered(held):
+        letter = letters.held(
+            outbox.about(held, to_author=True),
+            moderators=len(questions),
+            link=outbox.link(Purpose.POSTING, held.posting_id),
+            reasons=held.reasons,
+            crowd=crowd,
+        )
+        await answer(db, NoticeKind.HELD, letter, held.author, office=office, about=held)
     log.info("moderators.asked", posting_id=held.posting_id, asked=len(questions))
+
+
+async def _crowd(db: Connection, held: HeldPosting, outbox: Outbox) -> Crowd:
+    """Return whom a posting is for, and whom the last one to its list was."""
+    last = await postings.last_out(db, held.list_id)
+    before = LastTime(last.listed, outbox.local(last.accepted_at).date()) if last else None
+    return Crowd(held.recipients, held.listed, before)
+
+
+async def _finish(db: Connection, held: HeldPosting, lang: str, *, office: Office) -> str:
+    """Say when a posting would be finished if it began now; "" if that is not in sight."""
+    if Reason.LOST_UNDER_WAY in held.reasons:
+        return ""  # Its copies are made, and some have left.
+    try:
+        address = await _address_of(db, held)
+        mark = await postings.fingerprint_of(db, held.posting_id)
+        await judged(db, address, held.list_id, mark, office=office)
+    except QueryFailed as failure:
+        log.warning("list.query_failed", definition=held.definition, why=str(failure))
+        return ""
+    by_provider = await expansion.by_provider(db)
+    situation = await read_situation(db, office.accounts)
+    # A thousand queues take a fifth of a second of CPU, for which nobody else can wait.
+    plan = partial(situation.finish_of_newcomer, by_provider, address.definition)
+    finish_at = (await asyncio.to_thread(plan)).at
+    local = Outbox(office.site, office.tokens, office.metrics).local
+    return about_time(lang, local(finish_at), local(situation.now)) if finish_at else ""
 
 
 async def _beginning(held: HeldPosting, *, office: Office) -> str:
@@ -288,14 +342,18 @@ async def _moderators(db: Connection, held: HeldPosting, *, office: Office) -> l
             raise failure from error
         log.warning("list.query_failed", definition=held.definition, why=str(failure))
     keeper = owner or office.site.help_address
-    if not asked or _FOR_OPERATORS & set(held.reasons):
+    if not asked or FAULTS_OF_LISTS & set(held.reasons):
         asked.append(keeper)
     return list({address.lower(): address for address in asked}.values())
 
 
+def _is_answered(held: HeldPosting) -> bool:
+    return bool(held.author) and held.answerable
+
+
 async def _tell_author(db: Connection, held: HeldPosting, seen: _Seen, *, office: Office) -> None:
-    outbox = Outbox(office.site, office.tokens)
-    about = outbox.about(held, is_attached=seen.message is not None)
+    outbox = Outbox(office.site, office.tokens, office.metrics)
+    about = outbox.about(held, is_attached=seen.message is not None, to_author=True)
     match held.ended_because:
         case "refused":
             kind, letter = (
@@ -304,6 +362,6 @@ async def _tell_author(db: Connection, held: HeldPosting, seen: _Seen, *, office
             )
         case _:
             kind, letter = NoticeKind.EXPIRED, letters.expired(about)
-    if held.author:
-        await outbox.send(db, kind, letter, held.author, about=held, attach=seen.message)
+    if _is_answered(held):
+        await answer(db, kind, letter, held.author, office=office, about=held, attach=seen.message)
     await decisions.told(db, held.posting_id)

@@ -21,6 +21,7 @@ from worker.store import (
     limits,
     postings,
     provider_states,
+    receipts,
     retention,
     returns,
     turns,
@@ -73,10 +74,12 @@ async def sweep(db: Reconnecting, *, in_doubt_after: timedelta, metrics: Metrics
     for delivery_id in await deliveries.expire(connection, after=EXPIRES_AFTER):
         metrics.finished(DeliveryResult.EXPIRED)
         log.info("delivery.expired", delivery_id=delivery_id)
-    for posting_id in await postings.finish(connection):
+    finished, late = await postings.finish(connection), await postings.end_late(connection)
+    for posting_id in finished:
         log.info("posting.finished", posting_id=posting_id)
-    for posting_id in await postings.end_late(connection):
+    for posting_id in late:
         log.warning("posting.ended", posting_id=posting_id, why="finish_by")
+    await receipts.hurry(connection, [*finished, *late])
     cancelled = await deliveries.cancel_stopped(connection, within=2 * EXPIRES_AFTER)
     cancelled += await provider_states.cancel_refused(connection)
     cancelled += await deliveries.cancel_suppressed(connection, within=2 * EXPIRES_AFTER)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.actors import expansion, requests
+from worker.actors import expansion, refusing, replies, requests
 from worker.actors.admission import Candidate, decide, lists_named, message_facts
 from worker.actors.authentication import authenticated
 from worker.actors.farewell import tell_how_to_leave
@@ -32,24 +32,31 @@ from worker.actors.office import (
     refused,
     set_aside,
     settle,
+    settle_in,
+    tell,
 )
-from worker.actors.outbox import Outbox
+from worker.actors.refusing import Result
 from worker.errors import QueryFailed, ReaderKilled, ReaderMissing, StoreLost
-from worker.mail.authentication import Authenticity
+from worker.mail.envelope import split_detail
 from worker.mail.return_address import Purpose
-from worker.notices import letters
 from worker.policy.admission import Action, unwanted
-from worker.policy.outcome import ArrivalKind, ArrivalOutcome, NoticeKind
-from worker.store import arrivals
+from worker.policy.outcome import ArrivalKind, ArrivalOutcome
+from worker.store import arrivals, lists
 from worker.store.database import borrowed
+from worker.store.views import Views
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.actors.admission import Decision
     from worker.actors.office import Office
     from worker.actors.signals import Signals
     from worker.mail.examination import Examination
+    from worker.mail.return_address import ServiceAddress
     from worker.policy.admission import MessageFacts
     from worker.policy.expansion import ListAddress
     from worker.store.arrivals import Arrival
+    from worker.store.authors import Evidence
 
 log = structlog.get_logger()
 
@@ -99,10 +106,28 @@ async def _mediate_examined(arrival: Arrival, seen: Examination, *, office: Offi
     elif Purpose.RETURN in services or _is_return(seen):
         await _hand_to_return_handler(arrival, office=office)
     elif services:
-        # We never ask for an answer to two at once: one of them counts.
-        await requests.take_answer(arrival, seen, next(iter(services.values())), office=office)
+        # We never ask for an answer to two at once: the last one counts, and was read.
+        await _take_answer(arrival, seen, next(iter(services.values())), office=office)
     else:
         await _mediate_posting(arrival, seen, office=office)
+
+
+async def _take_answer(
+    arrival: Arrival, seen: Examination, request: ServiceAddress, *, office: Office
+) -> None:
+    """Act on what a person answers to a question or a receipt of ours.
+
+    A program never confirms and never approves: an out-of-office reply to "answer
+    this mail to confirm" would let a forged message out.
+    """
+    rule = seen.automatic or seen.loop
+    if rule is not None:
+        dropped = Verdict(ArrivalKind.AUTOMATIC, ArrivalOutcome.DROPPED_AUTOMATIC, rule)
+        await settle(arrival, dropped, office=office)
+    elif request.purpose is Purpose.POSTING:
+        await replies.take_reply(arrival, seen, request, office=office)
+    else:
+        await requests.take_answer(arrival, seen, request, office=office)
 
 
 def _is_return(seen: Examination) -> bool:
@@ -124,38 +149,63 @@ async def _mediate_posting(arrival: Arrival, seen: Examination, *, office: Offic
     """Settle what is no return and no answer: a posting, if anything."""
     facts = message_facts(arrival, seen)
     if (dropped := unwanted(facts)) is not None:
-        verdict = Verdict(ArrivalKind.AUTOMATIC, *dropped)
+        await settle(arrival, Verdict(ArrivalKind.AUTOMATIC, *dropped), office=office)
+        refusing.count_unanswered(seen, facts, office=office)
     elif not seen.local_parts:
-        verdict = quarantined(
+        nowhere = quarantined(
             ArrivalOutcome.HELD_NO_RECIPIENT_HEADER, "no header field names an address of ours"
         )
+        await settle(arrival, nowhere, office=office)
     else:
         try:
-            verdict = await _post_to_all(arrival, seen, facts, office=office)
+            await _post_and_answer(arrival, seen, facts, office=office)
         except QueryFailed as failure:
             await _wait_for_query(arrival, seen, failure, office=office)
-            return
-    await settle(arrival, verdict, office=office)
+
+
+async def _post_and_answer(
+    arrival: Arrival, seen: Examination, facts: MessageFacts, *, office: Office
+) -> None:
+    """Post to every list that the message is for; its author hears where it was refused."""
+    authentication, evidence = await authenticated(arrival, seen, office=office)
+    facts = replace(facts, authenticity=authentication.verdict, method=authentication.method)
+    results = await _post_to_all(arrival, seen, facts, evidence, office=office)
+    verdict = _told([result.verdict for result in results])
+    answer = await refusing.answer_to(arrival, seen, facts, results, office=office)
+    async with borrowed(office.pool) as db, db.transaction():
+        if await settle_in(db, arrival, verdict, office=office) and answer is not None:
+            await refusing.send(db, answer, seen, office=office)
+    tell(arrival, verdict, office=office)
 
 
 async def _post_to_all(
-    arrival: Arrival, seen: Examination, facts: MessageFacts, *, office: Office
-) -> Verdict:
-    """Post to every list that the message is for; the first verdict that posts is told."""
+    arrival: Arrival,
+    seen: Examination,
+    facts: MessageFacts,
+    evidence: Evidence,
+    *,
+    office: Office,
+) -> list[Result]:
+    """Post to every list that the message is for."""
     found, titles = await lists_named(seen.local_parts, seen, office=office)
-    authentication, evidence = await authenticated(arrival, seen, office=office)
-    facts = replace(facts, authenticity=authentication.verdict, method=authentication.method)
-    verdicts: list[Verdict] = []
+    results: list[Result] = []
     for local_part in found:
         address = found[local_part]
         if address is not None:
             candidate = Candidate(arrival, seen, facts, evidence, address, titles)
-            verdicts.append(await _post(candidate, office=office))
+            results.append(await _post(candidate, local_part, office=office))
         elif (left := await _list_to_leave(seen, local_part, office=office)) is not None:
             candidate = Candidate(arrival, seen, facts, evidence, left, titles)
-            verdicts.append(await tell_how_to_leave(candidate, office=office))
+            verdict = await tell_how_to_leave(candidate, office=office)
+            results.append(Result(local_part, verdict))
         else:
-            verdicts.append(await _no_list(arrival, seen, local_part, office=office))
+            verdict = await _no_list(arrival, seen, local_part, office=office)
+            results.append(Result(local_part, verdict))
+    return results
+
+
+def _told(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return what is told of a message to several lists: the first verdict that posts it."""
     posted = [verdict for verdict in verdicts if verdict.wanted_in is None]
     told, *others = sorted(verdicts, key=lambda verdict: verdict not in posted)
     # What became of it at the other lists is kept as well, if it is not the same.
@@ -180,7 +230,7 @@ async def _no_list(
     """Forward what is for the human behind a role; say no to the rest."""
     role = requests.role_of(local_part)
     if role is None:
-        return refused(ArrivalOutcome.REFUSED_UNKNOWN_LIST, "no list has this address")
+        return await _refuse_unknown(local_part, office=office)
     owned = None
     if role[0]:
         found, _ = await lists_named([role[0]], seen, office=office)
@@ -190,8 +240,26 @@ async def _no_list(
     return await requests.forward(arrival, seen, local_part, owned, office=office)
 
 
-async def _post(candidate: Candidate, *, office: Office) -> Verdict:
-    admission, proof = await decide(candidate, office=office)
+async def _refuse_unknown(local_part: str, *, office: Office) -> Verdict:
+    async with borrowed(office.pool) as db:
+        vacant = await lists.vacant(Views(db), split_detail(local_part)[0])
+    if vacant is not None:
+        return refused(ArrivalOutcome.REFUSED_EMPTY_LIST, "nobody has this role now")
+    return refused(ArrivalOutcome.REFUSED_UNKNOWN_LIST, "no list has this address")
+
+
+async def _post(candidate: Candidate, local_part: str, *, office: Office) -> Result:
+    """Ask the chain about one list, and post if it lets the message in."""
+    while True:
+        decision = await decide(candidate, office=office)
+        # Nothing, if another message of theirs came in between.
+        verdict = await _follow(candidate, decision, office=office)
+        if verdict is not None:
+            return Result(local_part, verdict, candidate.address, decision.standing)
+
+
+async def _follow(candidate: Candidate, decision: Decision, *, office: Office) -> Verdict | None:
+    admission = decision.admission
     match admission.action, admission.outcome:
         case Action.DROP, ArrivalOutcome() as outcome:
             return Verdict(ArrivalKind.POSTING, outcome, admission.rule)
@@ -200,39 +268,26 @@ async def _post(candidate: Candidate, *, office: Office) -> Verdict:
         case Action.REFUSE, ArrivalOutcome() as outcome:
             return refused(outcome, admission.rule)
         case _:
-            return await expansion.post(candidate, admission, proof, office=office)
+            return await expansion.post(candidate, decision, office=office)
 
 
 async def _wait_for_query(
     arrival: Arrival, seen: Examination, failure: QueryFailed, *, office: Office
 ) -> None:
-    """Let the arrival wait, and tell its author after an hour: once, and if proven."""
+    """Let the arrival wait, and tell its author after an hour, once."""
     log.error("list.query_failed", local_parts=seen.local_parts, why=str(failure))
     async with borrowed(office.pool) as db, db.transaction():
         await arrivals.postpone(
             db, arrival, office.worker_id, delay=_QUERY_RETRY, reason=str(failure)
         )
-        if seen.author is None or not await arrivals.is_to_be_told(
-            db, arrival.arrival_id, after=_TOLD_AFTER
-        ):
+        if not await arrivals.is_to_be_told(db, arrival.arrival_id, after=_TOLD_AFTER):
             return
     authentication, _ = await authenticated(arrival, seen, office=office)
+    facts = replace(message_facts(arrival, seen), authenticity=authentication.verdict)
+    answer = await refusing.answer_about_delay(
+        arrival, seen, facts, failed=failure.name, office=office
+    )
     async with borrowed(office.pool) as db, db.transaction():
         # Whoever comes second, after a crash between the two, finds it told.
-        if (
-            not await arrivals.told(db, arrival.arrival_id)
-            or authentication.verdict is not Authenticity.PROVEN
-        ):
-            return
-        about = letters.About(
-            lang=office.site.locale,
-            author=seen.author,
-            subject=seen.subject,
-            list_address=f"{seen.local_parts[0]}@{office.site.domain}",
-            number=None,
-            help_address=office.site.help_address,
-        )
-        outbox = Outbox(office.site, office.tokens)
-        await outbox.send(
-            db, NoticeKind.QUERY_FAILS, letters.query_fails(about), seen.author, about=arrival
-        )
+        if await arrivals.told(db, arrival.arrival_id) and answer is not None:
+            await refusing.send(db, answer, seen, office=office)

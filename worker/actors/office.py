@@ -11,11 +11,12 @@ import structlog
 from worker.actors.feedback import Rulebook
 from worker.mail.examination import examine
 from worker.policy.outcome import ArrivalKind, ArrivalOutcome
+from worker.policy.strangers import Strangers
 from worker.store import arrivals
 from worker.store.database import borrowed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from worker.config import Mailbox, Site
     from worker.errors import ReaderKilled
@@ -49,6 +50,8 @@ class Office:
     look_up_mx: bool  # Whether copies wait until it is known whose a domain is.
     rulebook: Rulebook = field(default_factory=Rulebook)
     failures: Mapping[str, Limit] = field(default_factory=dict)  # By account: its breaker.
+    accounts: Sequence[str] = ()  # That submit, for the plan.
+    strangers: Strangers = field(default_factory=Strangers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,12 @@ async def settle(arrival: Arrival, verdict: Verdict, *, office: Office) -> None:
     tell(arrival, verdict, office=office)
 
 
-async def settle_in(db: Connection, arrival: Arrival, verdict: Verdict, *, office: Office) -> None:
-    """Write down what became of *arrival*, in the caller's transaction."""
-    await arrivals.settle(
+async def settle_in(db: Connection, arrival: Arrival, verdict: Verdict, *, office: Office) -> bool:
+    """Write down what became of *arrival*, in the caller's transaction.
+
+    False if it was no longer ours.
+    """
+    return await arrivals.settle(
         db,
         arrival,
         office.worker_id,

@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.config import LOCALES
 from worker.errors import ReaderKilled
-from worker.mail.notice import Attachment, Envelope, attachment, write_notice
+from worker.mail.notice import (
+    Attachment,
+    Envelope,
+    attached_header,
+    attachment,
+    write_notice,
+)
 from worker.mail.return_address import Purpose
 from worker.notices.letters import About
+from worker.policy.outcome import RESPONSES
 from worker.store import notices, overview
-from worker.store.arrivals import Arrival
 from worker.store.decisions import HeldPosting
 from worker.store.notices import NewNotice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date, datetime
 
     from worker.actors.office import Office
@@ -24,12 +32,15 @@ if TYPE_CHECKING:
     from worker.mail.notice import Letter
     from worker.mail.return_address import Tokens
     from worker.policy.outcome import NoticeKind
+    from worker.store.arrivals import Arrival
     from worker.store.database import Connection
+    from worker.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
 # Hosts and mailboxes take so much; what is larger lies in relais/taken.
 _ATTACHED_LIMIT_BYTES = 8_000_000
+_RETURNED_LIMIT_BYTES = 200_000  # Its author has it; this is a courtesy.
 _PAGES = {Purpose.CONFIRM: "c", Purpose.MODERATE: "m", Purpose.POSTING: "p"}
 
 
@@ -40,8 +51,21 @@ async def attached(raw: bytes | None, *, office: Office) -> Attachment | None:
     """
     if raw is None or len(raw) > _ATTACHED_LIMIT_BYTES:
         return None
+    return await _read(attachment, raw, office=office)
+
+
+async def attached_or_its_header(raw: bytes, *, office: Office) -> tuple[Attachment | None, bool]:
+    """Return *raw* as a refusal takes it along, and whether it is whole: else its header."""
+    is_whole = len(raw) <= _RETURNED_LIMIT_BYTES
+    read = attachment if is_whole else attached_header
+    return await _read(read, raw, office=office), is_whole
+
+
+async def _read(
+    read: Callable[[bytes], Attachment], raw: bytes, *, office: Office
+) -> Attachment | None:
     try:
-        return await office.reader.run(attachment, raw)
+        return await office.reader.run(read, raw)
     except ReaderKilled as killed:
         # That a message breaks its reader keeps nobody waiting.
         office.metrics.reader_killed(killed.why)
@@ -50,11 +74,21 @@ async def attached(raw: bytes | None, *, office: Office) -> Attachment | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Unposted:
+    """A message that has no posting, and is answered in its thread."""
+
+    arrival: Arrival
+    message_id: str
+    thread: tuple[str, ...] = ()  # As an examination has it.
+
+
+@dataclass(frozen=True, slots=True)
 class Outbox:
     """Writes notices in the name of the site."""
 
     site: Site
     tokens: Tokens
+    metrics: Metrics
 
     def about(
         self,
@@ -62,10 +96,12 @@ class Outbox:
         *,
         member_file: date | None = None,
         is_attached: bool = False,
+        to_author: bool = False,
     ) -> About:
-        """Return what every letter about *posting* says of it."""
+        """Return what every letter about *posting* says of it, in its reader's language."""
+        author_lang = posting.author_lang if to_author else None
         return About(
-            lang=posting.lang,
+            lang=author_lang if author_lang in LOCALES else posting.lang,
             author=posting.author or "?",
             subject=posting.subject,
             list_address=f"{posting.list_address}@{self.site.domain}",
@@ -91,7 +127,7 @@ class Outbox:
         letter: Letter,
         recipient: str,
         *,
-        about: HeldPosting | Arrival | None,
+        about: HeldPosting | Unposted | None,
         attach: Attachment | None = None,
         reply: tuple[Purpose, int] | None = None,
         reply_to: str = "",
@@ -107,15 +143,16 @@ class Outbox:
             purpose, number = reply
             sender = f"{purpose.value}-{self.tokens.sign(purpose, number).decode('ascii')}@{domain}"
         posting = about if isinstance(about, HeldPosting) else None
+        arrival = about.arrival if isinstance(about, Unposted) else None
         envelope = Envelope(
-            sender_name=domain,
+            sender_name=self.site.called,
             sender=sender,
             recipient=recipient,
             domain=domain,
             reply_to="" if reply is not None else reply_to or self.site.help_address,
-            in_reply_to=posting.message_id if posting is not None else "",
+            thread=_thread(kind, about),
+            is_response=kind in RESPONSES,
         )
-        arrival = about if isinstance(about, Arrival) else None
         template = write_notice(
             letter,
             envelope,
@@ -132,3 +169,21 @@ class Outbox:
             arrival_id=arrival.arrival_id if arrival is not None else None,
         )
         await notices.send(db, notice)
+        self.metrics.noticed(kind)
+
+
+def _thread(kind: NoticeKind, about: HeldPosting | Unposted | None) -> tuple[str, ...]:
+    """Return what a notice refers to, as its recipient knows it.
+
+    Who wrote the message knows it by the Message-ID that their program gave it; all
+    others know its copies, which on an anonymous list have another.
+    """
+    match about:
+        case HeldPosting() if kind in RESPONSES:
+            return about.thread or (about.message_id,)
+        case HeldPosting():
+            return (about.message_id,)
+        case Unposted():
+            return about.thread or (about.message_id,)
+        case _:
+            return ()

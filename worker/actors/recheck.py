@@ -68,7 +68,7 @@ async def _recheck(db: Connection, stale: StalePosting, *, domain: str, metrics:
 async def _judge(db: Connection, stale: StalePosting, *, domain: str) -> Roll:
     definition = next((d for d in await lists.definitions(db) if d.name == stale.definition), None)
     if definition is None:
-        raise QueryFailed(f"the list {stale.definition} is defined no more")
+        raise QueryFailed(f"the list {stale.definition} is defined no more", name=stale.definition)
     try:
         return await expansion.judge(
             db,

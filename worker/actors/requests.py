@@ -3,20 +3,21 @@
     unsubscribe-TOKEN          the token is the proof, not the From
     confirm-TOKEN              an author's answer: did you write this?
     moderate-TOKEN             a moderator's answer: may it go out?
+    posting-TOKEN              an author's answer to a receipt (worker/actors/replies)
     LIST-owner, postmaster ... a human is behind them, and gets it forwarded
     LIST-unsubscribe           without a token: answered with it
 
-A program never confirms and never approves: an out-of-office reply to "answer
-this mail to confirm" would let a forged message out.
+What a program writes to the second, third and fourth never comes here.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from worker.actors.office import Verdict, settle, settle_in, tell
-from worker.actors.outbox import Outbox, attached
+from worker.actors.office import Verdict, settle_in, tell
+from worker.actors.outbox import Outbox, Unposted, attached
 from worker.mail.address import local_part_of
 from worker.mail.answer import Answer, Meaning
 from worker.mail.return_address import Purpose, alleged_number, list_and_person
@@ -33,6 +34,8 @@ from worker.store.database import borrowed
 from worker.store.decisions import Answered, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from worker.actors.office import Office
     from worker.mail.examination import Examination
     from worker.mail.return_address import ServiceAddress
@@ -73,12 +76,7 @@ async def unsubscribe(arrival: Arrival, request: ServiceAddress, *, office: Offi
 async def take_answer(
     arrival: Arrival, seen: Examination, request: ServiceAddress, *, office: Office
 ) -> None:
-    """Act on mail to ``confirm-TOKEN`` or ``moderate-TOKEN``, if a person wrote it."""
-    rule = seen.automatic or seen.loop
-    if rule is not None:
-        dropped = Verdict(ArrivalKind.AUTOMATIC, ArrivalOutcome.DROPPED_AUTOMATIC, rule)
-        await settle(arrival, dropped, office=office)
-        return
+    """Act on mail to ``confirm-TOKEN`` or ``moderate-TOKEN`` that a person wrote."""
     number = office.tokens.read(request.purpose, request.token)
     async with borrowed(office.pool) as db, db.transaction():
         asked = None
@@ -100,7 +98,7 @@ async def _answer(
     )
     if not says_yes and answer.meaning is not Meaning.NO:
         if asked.is_open:
-            await _say_unclear(db, asked, office=office)
+            await _say_unclear(db, seen, asked, office=office)
         return _request(ArrivalOutcome.ANSWER_UNCLEAR, wanted_in=arrivals.REFUSED)
     answered = await decisions.answer(
         db, asked.decision_id, yes=says_yes, source="mail", reason=answer.reason or None
@@ -113,18 +111,22 @@ async def _answer(
     return _request(ArrivalOutcome.CONFIRMED if confirms else ArrivalOutcome.APPROVED)
 
 
-async def _say_unclear(db: Connection, asked: AskedDecision, *, office: Office) -> None:
+async def _say_unclear(
+    db: Connection, seen: Examination, asked: AskedDecision, *, office: Office
+) -> None:
     """Write to whom we asked, never to whoever wrote: only the former is known to us."""
     kind = NoticeKind.ANSWER_UNCLEAR
     if await notices.sent_lately(db, asked.address, kind, timedelta(hours=1)) >= _UNCLEAR_AN_HOUR:
         return
-    outbox = Outbox(office.site, office.tokens)
+    outbox = Outbox(office.site, office.tokens, office.metrics)
     posting = await decisions.held(db, asked.posting_id)
-    about = outbox.about(posting)
+    about = outbox.about(posting, to_author=asked.kind is Kind.CONFIRM)
     purpose = _PURPOSES[asked.kind]
     letter = letters.answer_unclear(about, link=outbox.link(purpose, asked.decision_id))
+    # In the thread of what was not understood.
+    written = replace(posting, thread=seen.thread)
     await outbox.send(
-        db, kind, letter, asked.address, about=posting, reply=(purpose, asked.decision_id)
+        db, kind, letter, asked.address, about=written, reply=(purpose, asked.decision_id)
     )
 
 
@@ -153,8 +155,12 @@ async def forward(
     address: ListAddress | None,
     *,
     office: Office,
+    replied_to: Sequence[tuple[int, str]] = (),
 ) -> Verdict:
-    """Bring a message to the human behind a role: the list's owner, else the site's help."""
+    """Bring a message to the human behind a role: the list's owner, else the site's help.
+
+    A reply to a receipt comes with the numbers and subjects of the postings.
+    """
     owner = address.definition.owner if address is not None else None
     human = owner or office.site.help_address
     if local_part_of(human, office.site.domain) is not None:
@@ -164,7 +170,7 @@ async def forward(
             "the help address is in the lists' own domain",
             wanted_in=arrivals.QUARANTINE,
         )
-    outbox, author = Outbox(office.site, office.tokens), seen.author
+    outbox, author = Outbox(office.site, office.tokens, office.metrics), seen.author
     message = await attached(arrival.raw, office=office)
     async with borrowed(office.pool) as db, db.transaction():
         if await notices.is_forwarded(db, arrival.arrival_id, human):
@@ -184,14 +190,17 @@ async def forward(
             is_attached=message is not None,
         )
         letter = letters.forwarded(
-            about, role=about.list_address, can_be_answered=author is not None
+            about,
+            role=about.list_address,
+            can_be_answered=author is not None,
+            replied_to=replied_to,
         )
         await outbox.send(
             db,
             NoticeKind.FORWARDED,
             letter,
             human,
-            about=arrival,
+            about=Unposted(arrival, seen.message_id, seen.thread),
             attach=message,
             reply_to=author or "",
         )

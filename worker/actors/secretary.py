@@ -59,7 +59,7 @@ async def run_secretary(office: Office, *, signals: Signals) -> None:
 
 async def _seconds_to_wait(office: Office) -> float:
     async with borrowed(office.pool) as db:
-        local = Outbox(office.site, office.tokens).local(await overview.moment(db))
+        local = Outbox(office.site, office.tokens, office.metrics).local(await overview.moment(db))
         seconds = await overview.seconds_of(db, next_letters(local) - local)
         is_written = await secretary_letters.is_written(db, monday_of(local))
     return min(seconds, _LOOK_SECONDS if is_written else _ASK_AGAIN_SECONDS)
@@ -71,7 +71,7 @@ async def write_letters(*, office: Office) -> int:
     The week ends when every view has answered; those who hear only of what no row
     names a secretary for wait until then.
     """
-    outbox = Outbox(office.site, office.tokens)
+    outbox = Outbox(office.site, office.tokens, office.metrics)
     async with borrowed(office.pool) as db:
         now = outbox.local(await overview.moment(db))
         monday = monday_of(now)

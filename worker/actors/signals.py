@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 CHANNEL = "relais"
-TOPICS = ("arrival", "report", "delivery", "decision", "limit", "domain")
+TOPICS = ("arrival", "report", "delivery", "decision", "limit", "domain", "receipt")
 _RETRY_SECONDS = 2.0
 
 

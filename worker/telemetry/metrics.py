@@ -25,6 +25,7 @@ from prometheus_client import (
 from worker import __version__
 from worker.errors import KillReason
 from worker.mail.reason import Reason
+from worker.policy.answering import Withheld
 from worker.policy.feedback import ACTIONS, Action
 from worker.policy.health import HealthState
 from worker.policy.outcome import (
@@ -34,6 +35,7 @@ from worker.policy.outcome import (
     DeliveryOutcome,
     DeliveryResult,
     Foreign,
+    NoticeKind,
     OptOutMethod,
 )
 
@@ -55,6 +57,7 @@ Actor = Literal[
     "janitor",
     "surveyor",
     "secretary",
+    "reporter",
     "heartbeat",
     "web",
 ]
@@ -138,6 +141,12 @@ class Metrics:
         )
         self._unsubscribes = self._counter(
             "unsubscribes", "People who left a list or all.", "method", OptOutMethod
+        )
+        self._notices = self._counter(
+            "notices", "Letters of our own to one person, queued.", "kind", NoticeKind
+        )
+        self._withheld = self._counter(
+            "answers_withheld", "Messages whose author is not answered, by why.", "why", Withheld
         )
         self._kills = self._counter(
             "reader_kills",
@@ -259,6 +268,14 @@ class Metrics:
     def fed_back(self, provider: str, action: Action) -> None:
         """Count what a reply or a report meant."""
         self._feedback.labels(provider, action.value).inc()
+
+    def noticed(self, kind: NoticeKind) -> None:
+        """Count a letter of ours that was queued."""
+        self._notices.labels(kind.value).inc()
+
+    def answer_withheld(self, why: Withheld) -> None:
+        """Count an answer that an author does not get."""
+        self._withheld.labels(why.value).inc()
 
     def reader_killed(self, why: KillReason) -> None:
         """Count a message that was not read to its end."""
