@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 from tests.edges.store.given import MEMBER_TABLE, posted, resolved
 from tests.edges.store.held import a_posting, asked_author, asked_moderators
-from tests.edges.web.directory import MemoryDirectory, NoDecisions
+from tests.edges.web.directory import MemoryDirectory, NoDecisions, NoPostings
 from tests.edges.web.visitor import SITE, Visitor, open_door, visiting
+from worker.actors.following import Following
 from worker.actors.outbox import Outbox
 from worker.app import _Decisions, _Directory
 from worker.config import Retention
 from worker.mail.return_address import Purpose, Tokens, subscriber_number
 from worker.policy.visits import VISITS
-from worker.store import decisions, lists, suppressions
+from worker.store import decisions, lists, stopping, suppressions
 from worker.store.database import close_pool, connect, open_pool
 from worker.telemetry.metrics import Metrics
 from worker.web.page import Pages
@@ -72,6 +73,12 @@ STATES = (
     "moderate",
     "refused",
     "posting",
+    "posting, soon",
+    "posting, leaving",
+    "posting, paused",
+    "posting, stopped",
+    "posting, left",
+    "posting, two lists",
     "privacy",
 )
 LANGUAGES = ("fr", "en")
@@ -114,8 +121,9 @@ async def stage(database: Database) -> AsyncIterator[Stage]:
     metrics = Metrics()
     here = build_app(
         tokens=TOKENS,
-        directory=_Directory(pool, metrics, Outbox(OUR_SITE, TOKENS)),
+        directory=_Directory(pool, metrics, Outbox(OUR_SITE, TOKENS, metrics)),
         decisions=_Decisions(pool),
+        postings=Following(pool, ["main"], metrics),
         metrics=metrics,
         site=OUR_SITE,
         door=open_door(VISITS),
@@ -126,6 +134,7 @@ async def stage(database: Database) -> AsyncIterator[Stage]:
         tokens=TOKENS,
         directory=MemoryDirectory({}, {}, lost=True),
         decisions=NoDecisions(),
+        postings=NoPostings(),
         metrics=metrics,
         site=OUR_SITE,
         door=open_door(VISITS),
@@ -133,7 +142,8 @@ async def stage(database: Database) -> AsyncIterator[Stage]:
     async with visiting(here) as visitor, visiting(away) as nobody:
         await db.execute(MEMBER_TABLE + _LISTS)
         paths = {state: await _person(db, state, state) for state in _MEMBERS}
-        urls = {state: visitor.base + path for state, path in (paths | await _asked(db)).items()}
+        paths |= await _asked(db) | await _followed(db)
+        urls = {state: visitor.base + path for state, path in paths.items()}
         urls["missing"] = urls["too many"] = f"{visitor.base}/u/forged"
         urls["privacy"] = f"{visitor.base}/privacy"
         urls["later"] = nobody.base + paths["ask"]
@@ -208,6 +218,73 @@ async def _asked(db: Connection) -> dict[str, str]:
         "refused": _link("m", Purpose.MODERATE, refused),
         "posting": _link("p", Purpose.POSTING, posting_id),
     }
+
+
+# A posting is for 820 people: so many of its copies are in each state.
+_COURSES = {
+    "soon": {"queued": 820},
+    "leaving": {"handed_over": 99, "in_doubt": 1, "queued": 720},
+    "paused": {"handed_over": 100, "queued": 720},
+    "stopped": {"handed_over": 100, "queued": 720},
+    "left": {"handed_over": 806, "refused": 9, "expired": 3, "cancelled": 2},
+    "two lists": {"handed_over": 100, "queued": 720},
+}
+_COPIES = """
+    with person as (
+        insert into relais.person (key)
+        select 'person:' || $1::bigint || ' ' || $2::text || n
+          from generate_series(1, $3::integer) n
+        returning person_id)
+    insert into relais.delivery (posting_id, person_id, address, provider, state, due_at,
+                                 settled_at, reply)
+    select $1, person_id, person_id || '@example.org',
+           (array['google', 'orange', 'outlook', 'free', 'other'])[1 + person_id % 5],
+           $2::text::relais.delivery_state, relais.now(),
+           case when $2 not in ('queued', 'in_doubt') then relais.now() end,
+           case $2 when 'cancelled' then 'unsubscribed' end
+      from person
+"""
+
+
+async def _followed(db: Connection) -> dict[str, str]:
+    """Let postings be under way, and people stop and pause them."""
+    made = {}
+    for name, copies in _COURSES.items():
+        posting_id = await a_posting(db, None, title=TITLE)
+        made[name] = posting_id
+        await db.execute(
+            "update relais.posting set recipients = 820 where posting_id = $1", posting_id
+        )
+        for state, count in copies.items():
+            await db.execute(_COPIES, posting_id, state, count)
+    await db.execute(
+        "update relais.posting set not_before = relais.now() + interval '5 minutes'"
+        " where posting_id = $1",
+        made["soon"],
+    )
+    await _take_to_two_lists(db, made["two lists"])
+    async with db.transaction():
+        await stopping.hold(db, [made["paused"]], by="author")
+        await stopping.stop(db, [made["stopped"]], by="author")
+    await db.execute(
+        "update relais.posting set state = 'finished' where posting_id = $1", made["left"]
+    )
+    return {
+        f"posting, {name}": _link("p", Purpose.POSTING, number) for name, number in made.items()
+    }
+
+
+async def _take_to_two_lists(db: Connection, posting_id: int) -> None:
+    """Let the same message wait for a moderator of another list."""
+    list_id = await lists.remember(db, await resolved(db, "judo"))
+    other = await a_posting(db, "moderation", title=TITLE, list_id=list_id, reasons=("old",))
+    await db.execute(
+        "with receipt as (insert into relais.receipt (author, lang, accepted_at, look_at)"
+        " values ('marie@example.org', 'fr', relais.now(), relais.now()) returning receipt_id)"
+        " update relais.posting set receipt_id = receipt.receipt_id from receipt"
+        " where posting_id = any($1)",
+        [posting_id, other],
+    )
 
 
 def _link(page: str, purpose: Purpose, number: int) -> str:

@@ -48,8 +48,10 @@ _SAID = """\
       - /url: https://monespace.example.fr/?a=1&b=2"""
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", NARROW), ("dark", WIDE)])
-@pytest.mark.parametrize("lang", LANGUAGES)
+# Colours and boxes are the same in both languages, so each is looked at in one of them.
+@pytest.mark.parametrize(
+    ("lang", "scheme", "size"), [("fr", "light", NARROW), ("en", "dark", WIDE)]
+)
 async def test_axe(
     browser: Browser, stage: Stage, lang: str, scheme: str, size: ViewportSize
 ) -> None:

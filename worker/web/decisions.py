@@ -1,9 +1,8 @@
-"""The pages on which people decide about a posting: /c, /m and /p.
+"""The pages on which people decide about a posting: /c and /m.
 
 /c/TOKEN asks an author whether they wrote a message, /m/TOKEN a moderator
-whether it may go out, /p/TOKEN shows its author how it stands and takes it
-back. A link that was forwarded is harmless: nothing happens before a button is
-pressed, and the page says who is deciding.
+whether it may go out. A link that was forwarded is harmless: nothing happens
+before a button is pressed, and the page says who is deciding.
 """
 
 from __future__ import annotations
@@ -22,14 +21,15 @@ from worker.web.page import back_to, form_of
 
 if TYPE_CHECKING:
     from worker.mail.return_address import Tokens
-    from worker.store.decisions import AskedDecision, PostingStatus
+    from worker.policy.following import FollowedPosting
+    from worker.store.decisions import AskedDecision
     from worker.web.directory import Decisions
     from worker.web.page import Pages
 
 # In any script it is posted in fewer octets than BODY_LIMIT_BYTES.
 REASON_LIMIT = 400
-_SHOWN_LIMIT = 200
-_KILO = 1000
+SHOWN_LIMIT = 200
+_KILO = 1024  # As lists.define counts.
 
 
 class Standing(StrEnum):
@@ -40,18 +40,25 @@ class Standing(StrEnum):
     TO_CONFIRM = "to_confirm"
     TO_MODERATE = "to_moderate"
     LEAVING = "leaving"
+    PAUSED = "paused"
     LEFT = "left"
+    STOPPED = "stopped"
+    ENDED = "ended"  # Its date has come before all of it had left.
     DISOWNED = "disowned"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
-    NOT_SENT = "not_sent"  # Nobody answered, or an operator stopped it.
+    NOT_SENT = "not_sent"  # Nobody answered.
 
 
-_ENDS = {end.value: end for end in (Standing.DISOWNED, Standing.REFUSED, Standing.WITHDRAWN)}
+_ENDS = {
+    **{end.value: end for end in (Standing.DISOWNED, Standing.REFUSED, Standing.WITHDRAWN)},
+    "stopped": Standing.STOPPED,
+    "finish_by": Standing.ENDED,
+}
 _WAITS = {"confirmation": Standing.TO_CONFIRM, "moderation": Standing.TO_MODERATE}
 
 
-def standing_of(posting: AskedDecision | PostingStatus) -> Standing:
+def standing_of(posting: AskedDecision | FollowedPosting) -> Standing:
     """Say how a posting stands, whoever asks."""
     match posting.state:
         case "stopped":
@@ -59,7 +66,9 @@ def standing_of(posting: AskedDecision | PostingStatus) -> Standing:
         case "finished":
             return Standing.LEFT
         case "held":
-            return _WAITS.get(posting.awaits or "", Standing.LEAVING)
+            if posting.awaits is None:
+                return Standing.PAUSED
+            return _WAITS.get(posting.awaits, Standing.LEAVING)
         case _:
             return Standing.LEAVING
 
@@ -91,8 +100,7 @@ def add_decisions(
     """Serve the pages of decisions."""
     confirm = _DecisionPages(Kind.CONFIRM, Purpose.CONFIRM, pages, tokens, decisions)
     moderate = _DecisionPages(Kind.MODERATE, Purpose.MODERATE, pages, tokens, decisions)
-    author = _AuthorPages(pages, tokens, decisions)
-    for path, shown in (("/c", confirm), ("/m", moderate), ("/p", author)):
+    for path, shown in (("/c", confirm), ("/m", moderate)):
         app.router.add_get(f"{path}/{{token}}", shown.show)  # HEAD as well.
         app.router.add_post(f"{path}/{{token}}", shown.act)
 
@@ -141,9 +149,9 @@ class _DecisionPages:
             "standing": standing_for(asked),
             "asked": asked,
             "came_late": came_late(asked),
-            "author": readable(asked.author, _SHOWN_LIMIT),
-            "address": readable(asked.address, _SHOWN_LIMIT),
-            "decided_by": readable(asked.decided_by or "", _SHOWN_LIMIT),
+            "author": readable(asked.author, SHOWN_LIMIT),
+            "address": readable(asked.address, SHOWN_LIMIT),
+            "decided_by": readable(asked.decided_by or "", SHOWN_LIMIT),
             "kilobytes": size,
             "reasons": [reason_words(locale, reason) for reason in asked.reasons],
             "reason_limit": REASON_LIMIT,
@@ -151,50 +159,11 @@ class _DecisionPages:
         return self._pages.page(request, f"{self._kind.value}.html", status=status, values=values)
 
 
-class _AuthorPages:
-    def __init__(self, pages: Pages, tokens: Tokens, decisions: Decisions) -> None:
-        self._pages = pages
-        self._tokens = tokens
-        self._decisions = decisions
-
-    async def show(self, request: web.Request) -> web.Response:
-        """Show how a posting stands."""
-        _, posting = await self._posting(request)
-        return self._standing(request, posting)
-
-    async def act(self, request: web.Request) -> web.Response:
-        """Take a posting back that still waits."""
-        number, posting = await self._posting(request)
-        if (await form_of(request)).get("action") != "withdraw":
-            return self._standing(request, posting, status=400)
-        await self._decisions.withdraw(number)
-        return back_to(request)
-
-    async def _posting(self, request: web.Request) -> tuple[int, PostingStatus]:
-        number = self._tokens.read(Purpose.POSTING, request.match_info["token"])
-        posting = None
-        if number is not None:
-            posting = await self._decisions.status(number)
-        if number is None or posting is None:
-            raise web.HTTPNotFound
-        return number, posting
-
-    def _standing(
-        self, request: web.Request, posting: PostingStatus, *, status: int = 200
-    ) -> web.Response:
-        values = {
-            **_facts(posting, self._pages.locale(request)),
-            "standing": standing_of(posting),
-            "posting": posting,
-        }
-        return self._pages.page(request, "posting.html", status=status, values=values)
-
-
-def _facts(posting: AskedDecision | PostingStatus, locale: str) -> dict[str, object]:
+def _facts(posting: AskedDecision, locale: str) -> dict[str, object]:
     """Return what every page tells of a posting."""
     return {
-        "subject": readable(posting.subject, _SHOWN_LIMIT),
-        "title": readable(posting.list_title, _SHOWN_LIMIT),
+        "subject": readable(posting.subject, SHOWN_LIMIT),
+        "title": readable(posting.list_title, SHOWN_LIMIT),
         "people": format_decimal(posting.recipients, locale=locale),
         "is_under_way": posting.is_under_way and posting.state in ("held", "stopped"),
     }

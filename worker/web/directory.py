@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from worker.store.decisions import Answered, AskedDecision, Kind, PostingStatus
+    from worker.policy.following import Followed
+    from worker.store.decisions import Answered, AskedDecision, Kind
 
 
 class Subscriber(Protocol):
@@ -85,8 +86,31 @@ class Decisions(Protocol):
     async def answer(self, decision_id: int, *, yes: bool, reason: str | None) -> Answered:
         """Take an answer; only the first one counts."""
 
-    async def status(self, posting_id: int) -> PostingStatus | None:
-        """Return how a posting stands, None if it is unknown."""
+
+class Postings(Protocol):
+    """What authors follow, and what they do with it. Each may raise StoreLost.
+
+    A posting stands for all of the same message. Twice is like once, and what comes
+    too late changes nothing.
+    """
+
+    async def is_known(self, posting_id: int) -> bool:
+        """Whether there is something to follow."""
+
+    async def follow(self, posting_id: int) -> Followed | None:
+        """Return how a message stands, None if it is unknown."""
+
+    async def stop(self, posting_id: int) -> None:
+        """Cancel what has not left."""
+
+    async def hold(self, posting_id: int) -> None:
+        """Let what has not left wait until it is resumed."""
+
+    async def resume(self, posting_id: int) -> None:
+        """Let go on what was held or stopped."""
 
     async def withdraw(self, posting_id: int) -> None:
-        """End a posting that still waits, because its author says so."""
+        """End what still waits for somebody, because its author says so."""
+
+    async def wish(self, posting_id: int, *, fewer: bool) -> None:
+        """Keep whether its author wants fewer letters."""

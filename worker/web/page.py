@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 BODY_LIMIT_BYTES = 4096
 _BODY_SECONDS = 10.0
 _RETRY_SECONDS = 120
-_TOO_MANY = web.HTTPTooManyRequests.status_code
+_UNDONE = web.HTTPBadRequest.status_code
+_FAILED = {
+    web.HTTPNotFound.status_code: "missing.html",
+    web.HTTPRequestTimeout.status_code: "later.html",
+    web.HTTPTooManyRequests.status_code: "later.html",
+}  # Whatever else a client does wrong is undone.
 _TOLD = ("Allow", "Retry-After")  # All that an error may say of itself.
 
 _FOLDER = Path(__file__).parent / "templates"
@@ -72,7 +77,7 @@ class Pages:
         try:
             return await handler(request)
         except web.HTTPClientError as error:
-            template = "later.html" if error.status == _TOO_MANY else "missing.html"
+            template = _FAILED.get(error.status, "undone.html")
             response = self.page(request, template, status=error.status)
             told = {name: error.headers[name] for name in _TOLD if name in error.headers}
         except StoreLost:
@@ -104,6 +109,7 @@ class Pages:
                 site=self._site,
                 locale=locale,
                 style=Markup(_STYLE),  # noqa: S704 - our own file
+                nothing_done=status == _UNDONE,
                 **(values or {}),
             )
         )

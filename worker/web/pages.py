@@ -21,6 +21,7 @@ from worker.web.door import log_answer
 from worker.web.form import is_one_click
 from worker.web.language import Known
 from worker.web.page import BODY_LIMIT_BYTES, Pages, back_to, form_of, harden
+from worker.web.postings import add_postings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from worker.config import Site
     from worker.mail.return_address import Tokens
     from worker.telemetry.metrics import Metrics
-    from worker.web.directory import Decisions, Directory, Subscriber
+    from worker.web.directory import Decisions, Directory, Postings, Subscriber
     from worker.web.door import Door
 
 
@@ -49,6 +50,7 @@ def build_app(
     tokens: Tokens,
     directory: Directory,
     decisions: Decisions,
+    postings: Postings,
     metrics: Metrics,
     site: Site,
     door: Door,
@@ -62,6 +64,7 @@ def build_app(
     app.router.add_get("/u/{token}", subscribers.show)  # HEAD as well.
     app.router.add_post("/u/{token}", subscribers.act)
     add_decisions(app, pages=pages, tokens=tokens, decisions=decisions)
+    add_postings(app, pages=pages, tokens=tokens, postings=postings, site=site)
     app.on_response_prepare.append(harden)
     return app
 

@@ -10,7 +10,8 @@ from worker.mail.return_address import subscription
 from worker.store.decisions import Answered
 
 if TYPE_CHECKING:
-    from worker.store.decisions import AskedDecision, Kind, PostingStatus
+    from worker.policy.following import Followed
+    from worker.store.decisions import AskedDecision, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,30 @@ class NoDecisions:
         del yes, reason
         return Answered.TOO_LATE
 
-    async def status(self, _posting_id: int) -> PostingStatus | None:
+
+class NoPostings:
+    """Nothing was ever posted, so there is nothing to follow."""
+
+    async def is_known(self, _posting_id: int) -> bool:
+        """Know of no posting."""
+        return False
+
+    async def follow(self, _posting_id: int) -> Followed | None:
         """Know of no posting."""
         return None
 
+    async def stop(self, _posting_id: int) -> None:
+        """Know of nothing to stop."""
+
+    async def hold(self, _posting_id: int) -> None:
+        """Know of nothing to hold."""
+
+    async def resume(self, _posting_id: int) -> None:
+        """Know of nothing to resume."""
+
     async def withdraw(self, _posting_id: int) -> None:
         """Know of nothing to withdraw."""
+
+    async def wish(self, _posting_id: int, *, fewer: bool) -> None:
+        """Know of nobody who wishes."""
+        del fewer

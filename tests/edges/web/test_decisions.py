@@ -31,6 +31,7 @@ from tests.edges.web.visitor import (
     open_door,
     visiting,
 )
+from worker.actors.following import Following
 from worker.app import _Decisions
 from worker.mail.return_address import Purpose, Tokens
 from worker.notices.letters import reason_words
@@ -72,6 +73,7 @@ async def visit(database_url: str) -> AsyncIterator[Visit]:
         tokens=TOKENS,
         directory=MemoryDirectory({}, {}),
         decisions=_Decisions(pool),
+        postings=Following(pool, ["main"], Metrics()),
         metrics=Metrics(),
         site=SITE,
         door=open_door(),
@@ -130,12 +132,17 @@ async def run_out(db: Connection) -> None:
 
 
 def confirming(
-    *, answer: bool | None = None, reasons: tuple[str, ...] = (), then: str = ""
+    *,
+    answer: bool | None = None,
+    reasons: tuple[str, ...] = (),
+    then: str = "",
+    is_repeated: bool = False,
 ) -> Given:
     """Ask an author, who answers; then something happens."""
 
     async def given(db: Connection) -> str:
-        posting_id, question = await asked_author(db, reasons=reasons)
+        repeats = await a_posting(db, None) if is_repeated else None
+        posting_id, question = await asked_author(db, reasons=reasons, repeats=repeats)
         if then == "released":
             async with db.transaction():
                 await decisions.decide(db, posting_id, yes=True, by="root", reason="r")
@@ -143,9 +150,9 @@ def confirming(
             await run_out(db)
         if answer is not None:
             await answered(db, question, yes=answer)
-        if then in ("withdrawn", "refused", "expired"):
+        if then in ("withdrawn", "refused", "expired", "stopped"):
             await decisions.end(db, posting_id, then)
-        if then in ("open", "finished"):
+        if then in ("open", "finished", "held"):
             await becomes(db, posting_id, then)
         return link(Purpose.CONFIRM, question)
 
@@ -165,9 +172,9 @@ def moderating(*, anne: bool | None = None, bernard: bool | None = None, then: s
             await ask_anew(db, posting_id)
         if then == "run out":
             await run_out(db)
-        if then in ("withdrawn", "expired"):
+        if then in ("withdrawn", "expired", "stopped"):
             await decisions.end(db, posting_id, then, by="author" if then == "withdrawn" else None)
-        if then in ("open", "finished"):
+        if then in ("open", "finished", "held"):
             await becomes(db, posting_id, then)
         return link(Purpose.MODERATE, second)
 
@@ -188,7 +195,8 @@ def posting(awaits: str | None, *, ends: str = "", state: str = "") -> Given:
     return given
 
 
-# What happened before, the heading in French and in English, and how many buttons.
+# What happened before, the heading in French and in English, and how many buttons; one
+# of the author's page is about our letters.
 STATES: dict[str, tuple[Given, str, str, int]] = {
     "author is asked": (
         confirming(),
@@ -236,6 +244,30 @@ STATES: dict[str, tuple[Given, str, str, int]] = {
         confirming(answer=False),
         "C'est fait : le message ne partira pas",
         "Done: the message will not be sent",
+        0,
+    ),
+    "author sent it twice": (
+        confirming(is_repeated=True),
+        "Envoyer ce message de nouveau ?",
+        "Send this message again?",
+        2,
+    ),
+    "author sent it twice, and meant it": (
+        confirming(answer=True, is_repeated=True),
+        "Merci : votre message part",
+        "Thank you: your message is on its way",
+        0,
+    ),
+    "author sent it twice, and did not mean it": (
+        confirming(answer=False, is_repeated=True),
+        "C'est fait : le message ne sera pas envoyé de nouveau",
+        "Done: the message will not be sent again",
+        0,
+    ),
+    "author sent it twice, and did not answer": (
+        confirming(then="expired", is_repeated=True),
+        "Trop tard : ce message n'a pas été envoyé",
+        "Too late: this message was not sent",
         0,
     ),
     "author took it back": (
@@ -310,6 +342,30 @@ STATES: dict[str, tuple[Given, str, str, int]] = {
         "Too late: this message was not sent",
         0,
     ),
+    "moderators said yes, and it is paused": (
+        moderating(anne=True, then="held"),
+        "Ce message est en pause",
+        "This message is paused",
+        0,
+    ),
+    "stopped while moderators were asked": (
+        moderating(then="stopped"),
+        "Ce message a été arrêté",
+        "This message was stopped",
+        0,
+    ),
+    "author said yes, and it is paused": (
+        confirming(answer=True, then="held"),
+        "Votre message est en pause",
+        "Your message is paused",
+        0,
+    ),
+    "stopped while its author was asked": (
+        confirming(then="stopped"),
+        "Votre message a été arrêté",
+        "Your message was stopped",
+        0,
+    ),
     "moderators are asked anew": (
         moderating(anne=True, then="asked anew"),
         "Cette question est close ; un courrier plus récent la pose à nouveau",
@@ -320,44 +376,44 @@ STATES: dict[str, tuple[Given, str, str, int]] = {
         posting("confirmation"),
         "Votre message attend que vous le confirmiez",
         "Your message waits until you confirm it",
-        1,
+        2,
     ),
     "posting waits for a moderator": (
         posting("moderation"),
         "Votre message attend l'accord d'un modérateur",
         "Your message waits for a moderator",
-        1,
+        2,
     ),
     "posting is about to go": (
         posting("release"),
         "Votre message part",
         "Your message is on its way",
-        1,
+        2,
     ),
-    "posting goes": (posting(None), "Votre message part", "Your message is on its way", 0),
+    "posting goes": (posting(None), "Votre message part", "Your message is on its way", 1),
     "posting has left": (
         posting(None, state="finished"),
         "Votre message est parti pour tout le monde",
         "Your message has left for everybody",
-        0,
+        1,
     ),
     "posting was taken back": (
         posting("moderation", ends="withdrawn"),
         "C'est fait : votre message ne partira pas",
         "Done: your message will not be sent",
-        0,
+        1,
     ),
     "posting was refused": (
         posting("moderation", ends="refused"),
         "Votre message n'a pas été envoyé",
         "Your message was not sent",
-        0,
+        1,
     ),
     "posting expired": (
         posting("confirmation", ends="expired"),
         "Votre message n'a pas été envoyé",
         "Your message was not sent",
-        0,
+        1,
     ),
 }
 
@@ -482,7 +538,7 @@ async def test_withdrawing_acts_once(visit: Visit) -> None:
 
     shown = await visit.ask("GET", path)
     assert heading(shown) == "C'est fait : votre message ne partira pas"
-    assert "<button" not in shown.text
+    assert "withdraw" not in shown.text
 
 
 async def test_withdrawing_too_late(visit: Visit) -> None:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from tests.edges.web.directory import MemoryDirectory, NoDecisions, stands_for
+from tests.edges.web.directory import MemoryDirectory, NoDecisions, NoPostings, stands_for
 from tests.edges.web.visitor import SITE, Visitor, assert_hardened, visiting
 from worker.config import LOOPBACK
 from worker.mail.return_address import Purpose, Tokens, subscriber_number
@@ -71,6 +71,7 @@ async def visit() -> AsyncIterator[Visit]:
         tokens=TOKENS,
         directory=directory,
         decisions=NoDecisions(),
+        postings=NoPostings(),
         metrics=Metrics(),
         site=SITE,
         door=Door(LOOPBACK, clock=clock, visits=LIMIT, one_clicks=ONE_CLICKS),

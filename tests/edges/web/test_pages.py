@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.edges.web.directory import MemoryDirectory, NoDecisions, stands_for
+from tests.edges.web.directory import MemoryDirectory, NoDecisions, NoPostings, stands_for
 from tests.edges.web.visitor import HOSTILE, SITE, Visitor, assert_hardened, open_door, visiting
 from worker.mail.return_address import Purpose, Tokens, subscriber_number
 from worker.telemetry.metrics import Metrics
@@ -66,6 +66,7 @@ async def visit() -> AsyncIterator[Visit]:
         tokens=tokens,
         directory=directory,
         decisions=NoDecisions(),
+        postings=NoPostings(),
         metrics=metrics,
         site=SITE,
         door=open_door(),
@@ -101,7 +102,7 @@ async def test_looking_changes_nothing(visit: Visit, purpose: str) -> None:
     for method in ("OPTIONS", "PUT", "DELETE"):
         answer = await visit.ask(method, path)
         assert (answer.status, answer.headers["Allow"]) == (405, "GET,HEAD,POST")
-        assert "Ce lien est incomplet" in answer.text
+        assert "<h1>Rien n\u2019a été fait</h1>" in answer.text
 
     assert visit.directory.opt_outs == {}
 
@@ -280,6 +281,7 @@ async def test_body_too_large(visit: Visit) -> None:
     answer = await visit.ask("POST", f"/u/{visit.token()}", data=body)
 
     assert answer.status == 413
+    assert "<h1>Rien n\u2019a été fait</h1>" in answer.text
     assert visit.directory.opt_outs == {}
 
 

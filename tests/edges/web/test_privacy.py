@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.edges.web.directory import MemoryDirectory, NoDecisions
+from tests.edges.web.directory import MemoryDirectory, NoDecisions, NoPostings
 from tests.edges.web.visitor import HOSTILE, SITE, Visitor, assert_hardened, open_door, visiting
 from worker.config import Retention
 from worker.mail.return_address import Tokens
@@ -37,6 +37,7 @@ async def visited(privacy: Privacy = ODD, site: Site = SITE) -> AsyncIterator[Vi
         tokens=Tokens(site.secrets),
         directory=MemoryDirectory({}, {}),
         decisions=NoDecisions(),
+        postings=NoPostings(),
         metrics=Metrics(),
         site=site,
         door=open_door(),
