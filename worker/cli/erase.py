@@ -132,7 +132,8 @@ def _hindrance(posting: "UnderWay") -> str:
     number = posting.posting
     way_out = {
         "held": f"relais posting refuse {number} --reason ...",
-        "open": f"wait for its end, or relais posting finish-by {number} WHEN --reason ...",
+        "paused": f"relais posting stop {number} --reason ...",
+        "open": f"wait for its end, or relais posting stop {number} --reason ...",
     }.get(posting.state, "wait until what is in hand or in doubt of it has ended")
     return f"posting {number} of theirs is {posting.state}, so nothing was erased: {way_out}"
 
@@ -182,6 +183,7 @@ _WORDS = {
     "entries": ("entry by hand", "entries by hand"),
     "addresses": ("known address", "known addresses"),
     "authentications": ("remembered authentication", "remembered authentications"),
+    "wishes": ("wish for fewer letters", "wishes for fewer letters"),
     "failures": ("copy that came back", "copies that came back"),
     "bans": ("ban kept as a hash", "bans kept as a hash"),
     "suppressions": ("opt-out kept as a hash", "opt-outs kept as a hash"),

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import asyncpg
@@ -12,6 +10,7 @@ import typer
 
 from worker.cli import findings
 from worker.cli.known import print_problems, problems_listed
+from worker.cli.moments import length
 from worker.cli.reading import reading
 from worker.cli.show import counted, print_facts, print_json, print_table, visible
 from worker.cli.size import octets
@@ -19,6 +18,8 @@ from worker.cli.verb import PROBLEM, ConfigOption, JsonOption, VerbError, find_c
 from worker.config import Config
 from worker.mail.envelope import split_detail
 from worker.policy.expansion import Definition, ListAddress
+from worker.policy.likeness import nearest
+from worker.policy.telling import GRACE_ABOVE
 from worker.store import checks, lists, overview
 from worker.store.checks import Inspection
 from worker.store.database import LOST, failed_query
@@ -146,6 +147,10 @@ def show_list(
                     "footer": definition.footer,
                     "lang": definition.lang,
                     "notify_above": definition.notify_above,
+                    "notify_delay_seconds": int(definition.notify_delay.total_seconds()),
+                    "receipt": definition.receipt,
+                    "grace_seconds": int(definition.grace.total_seconds()),
+                    "report_addresses": definition.report_addresses,
                     "in_doubt": definition.in_doubt,
                     "priority": definition.priority,
                     "finish_within_seconds": definition.finish_within
@@ -189,8 +194,24 @@ def _rules(definition: Definition, config: Config) -> dict[str, str]:
         + (f"; ended after {definition.finish_within}" if definition.finish_within else ""),
         "Leaving": _LEAVING[definition.unsubscribe],
         "In doubt": _IN_DOUBT[definition.in_doubt],
+        "Letters": _letters(definition),
         "Owner": definition.owner or f"{config.site.help_address} (the site's help address)",
     }
+
+
+def _letters(definition: Definition) -> str:
+    """Tell what authors hear of their messages."""
+    above = f"above {counted(definition.notify_above, 'recipient')}"
+    receipts = {
+        "auto": f"a receipt {above}, or if it takes longer than {length(definition.notify_delay)}",
+        "always": "always a receipt",
+        "never": "no receipt",
+    }[definition.receipt]
+    grace = f"{length(definition.grace)} above {counted(GRACE_ABOVE, 'recipient')}"
+    return (
+        f"{receipts}; grace: {grace if definition.grace else 'none'};"
+        f" refused addresses are shown to: {definition.report_addresses}"
+    )
 
 
 async def _read_inspection(config: Config) -> Inspection:
@@ -202,11 +223,7 @@ async def _read_directory(config: Config) -> tuple[list[DirectoryEntry], Mapping
     """Return every address, and which queries gave no answer."""
     async with reading(config.database) as db:
         views = Views(db, _PATIENCE)
-        found: list[DirectoryEntry] = []
-        for definition in await lists.definitions(db):
-            query = partial(lists.directory_of, db, definition.name)
-            found += await views.ask(definition.name, query) or []
-    return sorted(found, key=lambda entry: entry.address), views.problems
+        return await lists.directory_that_answers(views), views.problems
 
 
 async def _read_list(config: Config, address: str) -> tuple[ListAddress, ListFacts]:
@@ -250,7 +267,7 @@ async def _like(db: "Connection", local_part: str) -> list[str]:
         raise
     except asyncpg.PostgresError:
         return []
-    return get_close_matches(local_part, known, n=3, cutoff=0.6)
+    return nearest(local_part, known, at_most=3)
 
 
 def _answer(entry: DirectoryEntry, config: Config) -> dict[str, object]:

@@ -11,6 +11,8 @@ from worker.policy.limit import read_limit
 if TYPE_CHECKING:
     from datetime import timedelta
 
+_UNITS = {86400: "d", 3600: "h", 60: "min", 1: "s"}
+
 
 def read_length(text: str) -> timedelta:
     """Read ``2h``, in the units that the period of a limit has."""
@@ -21,6 +23,13 @@ def read_length(text: str) -> timedelta:
     if "," in text:  # A burst or a spacing.
         raise _no_length(text)
     return limit.period
+
+
+def length(span: timedelta) -> str:
+    """Write a length of time in the largest unit that it is whole in."""
+    seconds = int(span.total_seconds())
+    unit = next((u for u in _UNITS if seconds and seconds % u == 0), 1)
+    return f"{seconds // unit} {_UNITS[unit]}"
 
 
 def _no_length(text: str) -> VerbError:

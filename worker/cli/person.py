@@ -93,6 +93,8 @@ def _answer(stored: Stored, files: Mapping[int, str], config: Config) -> dict[st
         "bans": [asdict(ban) for ban in stored.bans],
         "deliveries": [{**asdict(d), "list": full(d.list)} for d in stored.deliveries],
         "postings": [{**asdict(p), "list": full(p.list)} for p in stored.postings],
+        "receipts": [asdict(receipt) for receipt in stored.receipts],
+        "wishes": [asdict(wish) for wish in stored.wishes],
         "decisions": [asdict(decision) for decision in stored.decisions],
         "notices": [asdict(notice) for notice in stored.notices],
         "failures": [asdict(failure) for failure in stored.failures],
@@ -170,6 +172,20 @@ def _tables(stored: Stored, files: Mapping[int, str]) -> list[Table]:
                 (f"#{p.posting}", p.list, p.subject, p.state, shown(p.accepted_at))
                 for p in stored.postings
             ],
+        ),
+        (
+            ("told about", "receipt", "delay notice", "closed"),
+            [
+                (
+                    ", ".join(f"#{number}" for number in r.postings),
+                    *(shown(at) if at else "" for at in (r.written_at, r.delayed_at, r.closed_at)),
+                )
+                for r in stored.receipts
+            ],
+        ),
+        (
+            ("wishes", "fewer letters", "since"),
+            [(w.author, "yes" if w.fewer else "no", shown(w.since)) for w in stored.wishes],
         ),
         (
             ("asked about", "to", "asked", "answer"),

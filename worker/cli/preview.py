@@ -19,8 +19,7 @@ from worker.mail.address import addresses_in
 from worker.notices.failure import failure_words
 from worker.policy.admission import Reason, RollFacts, rails
 from worker.policy.expansion import ListAddress
-from worker.policy.situation import Situation
-from worker.policy.turns import NEWCOMER, QueueKey, weight_of
+from worker.policy.situation import Finish
 from worker.store import expansion, overview, postings
 from worker.store.ailing import reason_stored
 from worker.store.database import failed_query
@@ -62,15 +61,6 @@ _LEFT = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Finish:
-    """When each provider, and all of them, would be finished."""
-
-    by_provider: dict[str, datetime | None]
-    at: datetime | None
-    is_cut: bool  # Some would not have left by the list's finish_within.
-
-
-@dataclass(frozen=True, slots=True)
 class _Preview:
     """What a message to *address* would do now."""
 
@@ -82,7 +72,7 @@ class _Preview:
     rails: tuple[Reason, ...]
     listed_last: int | None
     by_provider: dict[str, int]
-    finish: _Finish
+    finish: Finish
     verdicts: list[Verdict]
     now: datetime
     member_file: date | None  # Of which day the imported file of members is.
@@ -185,28 +175,11 @@ async def _read(config: Config, question: _Question) -> _Preview:
         rails=rails(RollFacts(roll.listed, roll.recipients, allowed, last)),
         listed_last=last,
         by_provider=by_provider,
-        finish=_finish(situation, found, by_provider),
+        finish=situation.finish_of_newcomer(by_provider, found.definition),
         verdicts=verdicts,
         now=situation.now,
         member_file=member_file,
     )
-
-
-def _finish(situation: Situation, address: ListAddress, by_provider: dict[str, int]) -> _Finish:
-    recipients, weight = sum(by_provider.values()), weight_of(address.definition.priority)
-    plan = situation.plan(
-        situation.newcomer(
-            provider,
-            count,
-            recipients=recipients,
-            weight=weight,
-            finish_within=address.definition.finish_within,
-        )
-        for provider, count in by_provider.items()
-    )
-    keys = {provider: QueueKey(NEWCOMER, provider) for provider in by_provider}
-    finish = {provider: plan.finish_at([key]) for provider, key in keys.items()}
-    return _Finish(finish, plan.finish_at(keys.values()), bool(plan.cut & set(keys.values())))
 
 
 def _print_json(seen: _Preview, *, who: bool) -> None:

@@ -58,7 +58,7 @@ async def reading(database: Database) -> AsyncIterator[Connection]:
     A database that was not migrated is found out here, and not taken for a
     list's query that fails.
     """
-    async with _connected(database) as db:
+    async with connected(database) as db:
         transaction = db.transaction(isolation="repeatable_read")
         await transaction.start()
         try:
@@ -72,14 +72,15 @@ async def reading(database: Database) -> AsyncIterator[Connection]:
 @asynccontextmanager
 async def writing(database: Database) -> AsyncIterator[Connection]:
     """Lend a connection in a transaction that commits, unless an error leaves."""
-    async with _connected(database) as db, db.transaction():
+    async with connected(database) as db, db.transaction():
         yield db
 
 
 @asynccontextmanager
-async def _connected(
+async def connected(
     database: Database,
 ) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Lend a connection whose transactions the caller begins."""
     with served(database) as servers:
         db = await connect(servers.url)
         try:

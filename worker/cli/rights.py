@@ -2,7 +2,8 @@
 
 The chain is asked twice, for a message that nothing proves to be its author's
 and for one whose provider does. What only a message tells (its age, a call of
-spam, an earlier answer to the same evidence) is not known before there is one.
+spam, an earlier answer to the same evidence, that it says what was said before)
+is not known before there is one.
 """
 
 from __future__ import annotations

@@ -48,6 +48,8 @@ class Stored:
     bans: list[people.Ban]
     deliveries: list[personal.Delivery]
     postings: list[personal.Posting]
+    receipts: list[personal.Receipt]
+    wishes: list[personal.Wish]
     decisions: list[personal.Decision]
     notices: list[personal.Notice]
     failures: list[personal.Failure]
@@ -73,7 +75,7 @@ class Stored:
                 *(self.members, self.entries, self.known_addresses, self.suppressions, self.bans),
                 *(self.deliveries, self.postings, self.decisions, self.notices),
                 *(self.authentications, self.audit, self.messages),
-                *(self.failures, self.address_states),
+                *(self.failures, self.address_states, self.receipts, self.wishes),
             )
         )
 
@@ -150,6 +152,8 @@ async def _stored(db: Connection, whose: Whose, problems: Mapping[str, str]) -> 
         bans=_once([await people.bans(db, a) for a in every]),
         deliveries=await personal.deliveries(db, subject),
         postings=await personal.postings(db, subject),
+        receipts=await personal.receipts(db, subject),
+        wishes=await personal.wishes(db, subject),
         decisions=await personal.decisions(db, subject),
         notices=await personal.notices(db, subject),
         failures=await personal.failures(db, subject),

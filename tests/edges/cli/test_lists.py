@@ -62,7 +62,8 @@ async def test_list_shows_every_option(site: Site) -> None:
     await site.sql(
         "select lists.define('lists.news', 'nouvelles', 'Nouvelles', post => 'anyone',"
         " why => 'as a reader', footer => 'One more line.', unsubscribe => 'contact',"
-        " in_doubt => 'park', notify_above => 3, max_size => '200 kB')"
+        " in_doubt => 'park', notify_above => 3, max_size => '200 kB',"
+        " notify_delay => '90 minutes', grace => '10 minutes', report_addresses => 'author')"
     )
 
     answer = site.relais("list", "nouvelles", "--json").answer
@@ -80,12 +81,31 @@ async def test_list_shows_every_option(site: Site) -> None:
         3,
         None,
     )
+    letters = ("receipt", "notify_delay_seconds", "grace_seconds", "report_addresses")
+    assert [answer[key] for key in letters] == ["auto", 5400, 600, "author"]
     said = dict(line.split("  ", maxsplit=1) for line in human.splitlines())
     said = {name: fact.strip() for name, fact in said.items()}
     assert said["Reason"] == "as a reader"
     assert said["Leaving"] == "on the page only, not by one click"
     assert said["Owner"] == "aide@example.fr (the site's help address)"
     assert said["At most"] == "2000 recipients, 200 kB"
+    assert said["Letters"] == (
+        "a receipt above 3 recipients, or if it takes longer than 90 min;"
+        " grace: 10 min above 200 recipients; refused addresses are shown to: author"
+    )
+
+
+async def test_list_without_letters(site: Site) -> None:
+    """What was turned off is said to be."""
+    await site.sql(
+        "select lists.define('lists.news', 'nouvelles', 'Nouvelles', post => 'anyone',"
+        " receipt => 'never', grace => '0', report_addresses => 'nobody')"
+    )
+
+    assert (
+        "no receipt; grace: none; refused addresses are shown to: nobody\n"
+        in site.relais("list", "nouvelles").out
+    )
 
 
 async def test_check(site: Site) -> None:

@@ -30,7 +30,8 @@ STORED = f"""
     update relais.delivery set state = 'handed_over', settled_at = relais.now(),
            fields = '{{Renée,Deux}}', lang = 'fr'
      where posting_id = 2;
-    update relais.posting set template = convert_to('{NAME}', 'UTF8'), message_id = '<2@orange.fr>'
+    update relais.posting set template = convert_to('{NAME}', 'UTF8'), message_id = '<2@orange.fr>',
+           thread = '{{<1@orange.fr>,<2@orange.fr>}}'
      where posting_id = 2;
     update relais.posting set decided_by = 'm2@orange.fr', held_because = 'signé {NAME}'
      where posting_id = 1;
@@ -62,6 +63,12 @@ STORED = f"""
     values ('m2@orange.fr', 'held', relais.now(), 'unknown_user', '5.1.1', '550 <m2@orange.fr>'),
            ('before@orange.fr', 'held', relais.now(), 'full', '5.2.2', ''),
            ('m3@orange.fr', 'trial', relais.now(), 'unknown_user', '5.1.1', 'm2@orange.fr');
+    insert into relais.receipt (author, lang, accepted_at, look_at) values
+        ('m2@orange.fr', 'fr', relais.now(), relais.now());
+    update relais.posting set receipt_id = 1, author_lang = 'fr', content = '{NAME}'
+     where posting_id = 2;
+    insert into relais.author_wish (author, fewer, since) values
+        ('m2@orange.fr', true, relais.now()), ('m3@orange.fr', true, relais.now());
     insert into relais.secretary_letter (secretary, monday) values
         ('m2@orange.fr', '2026-01-05'), ('m3@orange.fr', '2026-01-05');
     insert into relais.secretary_told (secretary, address, held_since, monday) values
@@ -190,6 +197,10 @@ async def test_figures_stay(peopled: Site) -> None:
     assert entry["email"] == "m3@orange.fr"
     [told] = await rows(peopled, "select secretary, address from relais.secretary_told")
     assert tuple(told) == ("m3@orange.fr", "m4@orange.fr")
+    [wish] = await rows(peopled, "select author from relais.author_wish")
+    assert wish["author"] == "m3@orange.fr"
+    [receipt] = await rows(peopled, "select closed_at is not null as closed from relais.receipt")
+    assert receipt["closed"]  # Nothing more is told of it.
     shown = peopled.relais("posting", "show", "2", "--json")
     assert (shown.code, shown.answer["author"], shown.answer["handed_over"]) == (0, "", 1)
 
@@ -260,6 +271,7 @@ async def test_first_it_is_shown(peopled: Site) -> None:
         "entries": 1,
         "addresses": 1,
         "authentications": 1,
+        "wishes": 1,
         "failures": 2,
         "bans": 1,
         "suppressions": 2,
@@ -306,6 +318,10 @@ UNDER_WAY = {
     "held": (
         "update relais.posting set state = 'held', awaits = 'moderation' where posting_id = 2",
         "posting 2 of theirs is held, so nothing was erased: relais posting refuse 2 ",
+    ),
+    "paused": (
+        "update relais.posting set state = 'held' where posting_id = 2",
+        "posting 2 of theirs is paused, so nothing was erased: relais posting stop 2 ",
     ),
     "open": (
         "update relais.posting set state = 'open' where posting_id = 2",
@@ -405,6 +421,9 @@ async def test_export(peopled: Site) -> None:
     ]
     assert answer["deliveries"][1]["fields"] == ["Renée", "Deux"]
     assert [(p["posting"], p["message_id"]) for p in answer["postings"]] == [(2, "<2@orange.fr>")]
+    assert answer["postings"][0]["thread"] == ["<1@orange.fr>", "<2@orange.fr>"]
+    assert [r["postings"] for r in answer["receipts"]] == [[2]]
+    assert [w["fewer"] for w in answer["wishes"]] == [True]
     assert [d["answer"] for d in answer["decisions"]] == ["yes"]
     assert [n["state"] for n in answer["notices"]] == ["handed_over"]
     assert [(e["list"], e["name"]) for e in answer["manual"]] == [(f"equipe@{DOMAIN}", NAME)]

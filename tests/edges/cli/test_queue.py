@@ -235,7 +235,10 @@ def test_unknown_posting(site: Site) -> None:
     """A number that no posting has is a problem; what is no number is usage."""
     unknown = site.relais("posting", "show", "77", "--json")
 
-    assert (unknown.code, unknown.answer) == (1, {"error": "there is no posting 77"})
+    assert (unknown.code, unknown.answer) == (
+        1,
+        {"error": "there is no posting 77; see relais postings"},
+    )
     assert site.relais("posting", "show", "seven").code == 2
 
 
@@ -292,7 +295,10 @@ async def test_finish_by_refused(busy: Site) -> None:
     assert busy.relais("posting", "finish-by", "1", later, "--reason", " ").code == 2
     assert busy.relais("posting", "finish-by", "1", later).code == 2
     unknown = busy.relais("posting", "finish-by", "77", later, *why, "--json")
-    assert (unknown.code, unknown.answer) == (1, {"error": "there is no posting 77"})
+    assert (unknown.code, unknown.answer) == (
+        1,
+        {"error": "there is no posting 77; see relais postings"},
+    )
     await busy.sql("update relais.posting set state = 'finished' where posting_id = 2")
     over = busy.relais("posting", "finish-by", "2", later, *why)
     assert (over.code, over.err) == (1, "nothing of posting 2 waits: it is finished\n")
