@@ -44,6 +44,7 @@ class Recorded:
     address: str
     state: str
     resends: int = 0
+    is_letter: bool = False  # Of ours to one person, and no copy of a posting.
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def audit(
         for delivery in deliveries
         if delivery.delivery_id in left and delivery.state != "cancelled"
     )
-    reached = {delivery.address.lower() for delivery in deliveries}
+    reached = {delivery.address.lower() for delivery in deliveries if not delivery.is_letter}
     found += (Discrepancy(Finding.FORGOTTEN, address) for address in sorted(expected - reached))
     found += (Discrepancy(Finding.UNWANTED, address) for address in sorted(reached - expected))
     return found

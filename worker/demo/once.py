@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from worker.demo.audit import Discrepancy, Recorded, Taken, audit
 from worker.demo.stage import Stage, staged
-from worker.mail.return_address import Purpose, read_service_address
+from worker.mail.return_address import Purpose
 
 if TYPE_CHECKING:
     from worker.demo.world import Received
@@ -142,7 +142,10 @@ async def _wait_until_final(stage: Stage) -> None:
         await stage.wait_until(all_read)
 
 
-DELIVERIES = "SELECT delivery_id, address, state::text, resends FROM relais.delivery"
+DELIVERIES = """
+    SELECT delivery_id, address, state::text, resends, notice_id IS NOT NULL AS is_letter
+      FROM relais.delivery
+"""
 
 
 async def _audit(stage: Stage, left: set[int]) -> list[Discrepancy]:
@@ -159,9 +162,8 @@ async def _audit(stage: Stage, left: set[int]) -> list[Discrepancy]:
 
 
 def _delivery_of(copy: Received, stage: Stage) -> int | None:
-    """Return which delivery a copy says that it belongs to, by its return address."""
-    service = read_service_address(copy.return_address.partition("@")[0])
-    return stage.tokens.read(Purpose.RETURN, service.token) if service else None
+    """Return which delivery a copy says that it belongs to; answers have no return address."""
+    return stage.tokens.read(Purpose.RETURN, copy.reference)
 
 
 NUMBERS = """

@@ -40,6 +40,7 @@ _REPORT_SECONDS = 0.4  # A host tries for a while before it reports.
 _GREYLISTED = "451 4.7.1 Greylisted, please try again later"
 _FULL = "452 4.2.2 Mailbox full"
 _UNKNOWN = "550 5.1.1 <{}>: Recipient address rejected: User unknown"
+_REFERENCE = re.compile(rb"^X-Relais-Ref: ([a-z2-7]{32})\r?$", re.MULTILINE)
 _PERSONAL_LINK = re.compile(rb"<(http[^>\s]+/u/[a-z2-7]{32})>")
 
 
@@ -58,6 +59,12 @@ class Received:
     recipient: str
     return_address: str
     content: bytes
+
+    @property
+    def reference(self) -> str:
+        """The token of the copy, which is there whatever its return address; "" if it has none."""
+        found = _REFERENCE.search(self.content.partition(b"\r\n\r\n")[0])
+        return found[1].decode("ascii") if found else ""
 
     @property
     def personal_link(self) -> str:
@@ -120,7 +127,8 @@ class World:
         self, _server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
         """Take a message; it is where it belongs before this answers."""
-        content, return_address = envelope.original_content or b"", envelope.mail_from or ""
+        content = envelope.original_content or b""
+        return_address = (envelope.mail_from or "").strip("<>")  # aiosmtpd leaves a null one so.
         for recipient in envelope.rcpt_tos:
             if recipient.lower().endswith(f"@{self._domain}"):
                 trace = _trace_fields(return_address, recipient)
@@ -140,8 +148,8 @@ class World:
             if copy.return_address:  # RFC 5321, section 4.5.5: never to a null one.
                 trace = _trace_fields("", copy.return_address)
                 await self._catch_all.receive(trace + report(copy))
-            self._tell(Happening.REPORTED, copy.recipient)
-            self.reported.append(copy)
+                self._tell(Happening.REPORTED, copy.recipient)
+                self.reported.append(copy)
             self._unknown.task_done()
 
     def _mailbox(self, address: str) -> Mailbox:

@@ -77,6 +77,14 @@ CASES = {
         [Taken(1, ANNE), Taken(2, BENOIT)],
         {Finding.UNWANTED},
     ),
+    "a letter to who keeps the list": Case(
+        [Recorded(1, ANNE, "handed_over"), Recorded(2, BENOIT, "handed_over", is_letter=True)],
+        [Taken(1, ANNE), Taken(2, BENOIT)],
+        set(),
+    ),
+    "a letter is no copy": Case(
+        [Recorded(1, ANNE, "handed_over", is_letter=True)], [Taken(1, ANNE)], {Finding.FORGOTTEN}
+    ),
     "nobody read the report": Case(
         [Recorded(1, ANNE, "handed_over")],
         [Taken(1, ANNE)],

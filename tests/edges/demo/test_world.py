@@ -54,14 +54,14 @@ async def world(
         yield world
 
 
-async def submit(world: World, recipient: str) -> int:
+async def submit(world: World, recipient: str, *, return_address: str = RETURN) -> int:
     """Submit a copy; return the code of the first reply that is not 250, or 250."""
     client = aiosmtplib.SMTP(
         hostname=world.endpoint.host, port=world.endpoint.port, start_tls=False
     )
     async with client:
         try:
-            await client.sendmail(RETURN, [recipient], COPY)
+            await client.sendmail(return_address, [recipient], COPY)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             return refused.recipients[0].code
     return 250
@@ -82,6 +82,16 @@ async def only_message(catch_all: CatchAll) -> bytes:
         await inbox.close()
 
 
+async def mails_in(catch_all: CatchAll) -> int:
+    """Count what lies in INBOX."""
+    inbox = await Inbox.connect(catch_all.endpoint)
+    try:
+        await inbox.select("INBOX")
+        return len(await inbox.uids())
+    finally:
+        await inbox.close()
+
+
 async def test_a_member_gets_the_bytes(world: World) -> None:
     """Copies lie in memory, with who they were for and where they return to."""
     assert await submit(world, "anne@orange.example") == 250
@@ -89,6 +99,7 @@ async def test_a_member_gets_the_bytes(world: World) -> None:
     (copy,) = world.received
     assert (copy.recipient, copy.return_address) == ("anne@orange.example", RETURN)
     assert copy.content == COPY
+    assert copy.reference == "a" * 32
 
 
 async def test_an_author_reaches_the_catch_all(world: World, catch_all: CatchAll) -> None:
@@ -131,3 +142,14 @@ async def test_an_unknown_member_is_reported(world: World, catch_all: CatchAll) 
     assert found.references == ("a" * 32,)
     assert read_message(raw).first("delivered-to") is not None
     assert len(world.reported) == 1
+
+
+async def test_an_answer_is_never_reported(world: World, catch_all: CatchAll) -> None:
+    """It has no return address (RFC 5321, section 4.5.5), and is known by its reference."""
+    assert await submit(world, "gone@orange.example", return_address="") == 250
+
+    await world.wait_until_quiet()
+
+    assert [(copy.return_address, copy.reference) for copy in world.received] == [("", "a" * 32)]
+    assert world.reported == []
+    assert await mails_in(catch_all) == 0
