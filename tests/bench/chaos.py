@@ -219,7 +219,7 @@ async def fill(db: asyncpg.Connection[asyncpg.Record], deliveries: int) -> None:
     await db.execute(
         "create view lists.crowd as select person, email from crowd.member;"
         "select lists.define('lists.crowd', 'crowd', 'crowd', post => 'anyone',"
-        " max_recipients => 1000000)"
+        " max_recipients => 1000000, grace => '0')"
     )
 
 

@@ -111,7 +111,7 @@ class Rig:
             f"'m' || n || '@members.example' as email from generate_series(1, {members}) n;"
             f"create view lists.{name} as select email, person from {name}.member;"
             f"select lists.define('lists.{name}', '{name}', '{name}', post => 'anyone', "
-            f"max_recipients => 10000000);"
+            f"max_recipients => 10000000, grace => '0');"
         )
         await self._db.execute("analyze")
 

@@ -14,7 +14,7 @@ import statistics
 from collections import Counter, defaultdict
 from time import perf_counter
 
-from tests.edges.web.directory import MemoryDirectory, NoDecisions, stands_for
+from tests.edges.web.directory import MemoryDirectory, NoDecisions, NoPostings, stands_for
 from tests.edges.web.visitor import SITE, Visitor, open_door, visiting
 from worker.mail.return_address import Purpose, Tokens, subscriber_number
 from worker.telemetry.log import configure_logging
@@ -63,6 +63,7 @@ async def main(requests: int) -> None:
         tokens=_TOKENS,
         directory=MemoryDirectory({7: "Comité"}, {12: "jean@orange.fr"}),
         decisions=NoDecisions(),
+        postings=NoPostings(),
         metrics=Metrics(),
         site=SITE,
         door=open_door(),

@@ -28,7 +28,7 @@ MEMBERS = """
                         title => '{role}, {committee}', post => 'members');
     create view lists.everybody as select email, name, person from club.member;
     select lists.define(view => 'lists.everybody', address => 'tous', title => 'Tous',
-                        post => 'anyone');
+                        post => 'anyone', grace => '0', receipt => 'never');
 """
 
 

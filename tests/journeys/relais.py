@@ -218,6 +218,19 @@ class Relais:
             interval,
         )
 
+    async def run_clock(self, rate: float) -> None:
+        """Let the database's clock run at *rate* from now on."""
+        await self.db.execute(
+            "UPDATE relais.clock SET rate = $1, origin = relais.now(), since = clock_timestamp()",
+            rate,
+        )
+        await self.wake()
+
+    async def wake(self) -> None:
+        """Tell those who sleep that the clock is another; by themselves they wake in seconds."""
+        for topic in ("delivery", "receipt"):
+            await self.db.execute("SELECT pg_notify('relais', $1)", topic)
+
     def tail(self, lines: int = 30) -> str:
         """Return the end of the worker's log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -245,8 +258,11 @@ SUBMITTED = {"handed_over", "bounced"}
 
 
 async def audit(relais: Relais, accepted: Iterable[tuple[str, str]]) -> Audit:
-    """Compare the database with *accepted*: (return address, recipient) per accepted copy."""
-    copies = Counter(_delivery_of(relais.tokens, address) for address, _ in accepted)
+    """Compare the database with *accepted*: (name, recipient) per accepted copy.
+
+    The name is its return address; of an answer, which has none, its Message-ID.
+    """
+    copies = Counter(_delivery_of(relais.tokens, name) for name, _ in accepted)
     rows = await relais.db.fetch(
         "SELECT delivery_id, address, state::text, resends FROM relais.delivery"
     )
@@ -269,9 +285,10 @@ async def audit(relais: Relais, accepted: Iterable[tuple[str, str]]) -> Audit:
     return found
 
 
-def _delivery_of(tokens: Tokens, return_address: str) -> int | None:
-    service = read_service_address(return_address.partition("@")[0])
-    return tokens.read(Purpose.RETURN, service.token) if service else None
+def _delivery_of(tokens: Tokens, name: str) -> int | None:
+    local_part = name.strip("<>").partition("@")[0]
+    service = read_service_address(local_part)
+    return tokens.read(Purpose.RETURN, service.token if service else local_part)
 
 
 def message(

@@ -33,12 +33,12 @@ async def post(postfix: Postfix, to: str = COMITE, *, author: str = AUTHOR, **wo
 
 
 def submitted(postfix: Postfix) -> list[tuple[str, str]]:
-    """Return (return address, recipient) of each copy that the host accepted from us."""
+    """Return (name, recipient) of each copy that the host accepted from us, as audit() asks."""
     return [
-        (accepted.return_address, handover.recipient)
+        (accepted.return_address or accepted.message_id, handover.recipient)
         for accepted in postfix.accepted()
         for handover in accepted.handovers
-        if accepted.return_address.startswith("return-")
+        if accepted.return_address.startswith("return-") or not accepted.return_address
     ]
 
 

@@ -74,18 +74,24 @@ async def reply(postfix: Postfix, to: EmailMessage, author: str, words: str) -> 
 
 
 async def test_a_stranger_is_refused(relais: Relais, dovecot: Dovecot, postfix: Postfix) -> None:
-    """However well their own provider proves them; it is kept, and nobody is written to."""
+    """It is kept; who is proven is told why, with their text, and who is not is not written to."""
     await members(relais, AUTHOR, "anne@free.test")
     await relais.start()
 
-    await submit(
-        postfix.inbound_port, "eve@ailleurs.test", COMITE,
-        message(COMITE, author="eve@ailleurs.test"),
-    )  # fmt: skip
-    await relais.until_outcomes("refused_stranger")
+    for author, client in (("mal@ailleurs.test", STRANGERS_SERVER), ("eve@ailleurs.test", None)):
+        await submit(
+            postfix.inbound_port, author, COMITE, message(COMITE, author=author),
+            **({"client": client} if client else {}),
+        )  # fmt: skip
+    await relais.until_outcomes("refused_stranger", "refused_stranger")
 
-    await until(lambda: len(dovecot.received(folder="relais/refused")) == 1)
-    assert await relais.db.fetchval("SELECT count(*) FROM relais.delivery") == 0
+    await until(lambda: len(dovecot.received(folder="relais/refused")) == 2)
+    [told] = await letters(dovecot, "eve@ailleurs.test", 1, subject="Non envoyé")
+    assert str(told["auto-submitted"]) == "auto-replied"
+    assert "eve@ailleurs.test" in text_of(told)
+    [attached] = [part for part in told.walk() if part.get_content_type() == "message/rfc822"]
+    assert "eve@ailleurs.test" in str(attached.get_content()["from"])
+    assert await relais.db.fetchval("SELECT count(*) FROM relais.delivery") == 1
 
 
 async def test_a_forger_is_found_out_and_the_member_asked(

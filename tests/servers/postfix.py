@@ -26,6 +26,7 @@ import signal
 import socketserver
 import subprocess
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,16 +102,22 @@ POLL_SECONDS = 0.02
 MASTER = """
 127.0.0.1:{smtp_port} inet n - n - - smtpd
   -o syslog_name=postfix/submission
+  -o {{ smtpd_end_of_data_restrictions =
+       check_policy_service {{ inet:127.0.0.1:{policy_port}, policy_context=submission }} }}
 127.0.0.1:{submission_port} inet n - n - - smtpd
   -o syslog_name=postfix/submission
   -o smtpd_tls_security_level=encrypt
   -o smtpd_sasl_auth_enable=yes
   -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+  -o {{ smtpd_end_of_data_restrictions =
+       check_policy_service {{ inet:127.0.0.1:{policy_port}, policy_context=submission }} }}
 127.0.0.1:{submissions_port} inet n - n - - smtpd
   -o syslog_name=postfix/submission
   -o smtpd_tls_wrappermode=yes
   -o smtpd_sasl_auth_enable=yes
   -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+  -o {{ smtpd_end_of_data_restrictions =
+       check_policy_service {{ inet:127.0.0.1:{policy_port}, policy_context=submission }} }}
 127.0.0.1:{inbound_port} inet n - n - - smtpd
   -o syslog_name=postfix/inbound
   -o smtpd_authorized_xclient_hosts=127.0.0.0/8
@@ -180,6 +187,15 @@ class Accepted:
     handovers: tuple[Handover, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A whole message that has come to a submission listener; its reply has not left yet."""
+
+    at: float  # time.monotonic(): the log has whole seconds, and comes later.
+    return_address: str
+    recipient: str
+
+
 class Providers:
     """What the members' providers answer to RCPT, and to the message; the first match counts.
 
@@ -222,8 +238,9 @@ class _Policy(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, port: int, providers: Providers) -> None:
+    def __init__(self, port: int, providers: Providers, dots: list[Dot]) -> None:
         self.providers = providers
+        self.dots = dots
         super().__init__(("127.0.0.1", port), _PolicyConversation)
 
 
@@ -241,6 +258,9 @@ class _PolicyConversation(socketserver.StreamRequestHandler):
                 asked = {}
 
     def _action(self, asked: dict[str, str]) -> str:
+        if asked["policy_context"] == "submission":
+            self.server.dots.append(Dot(time.monotonic(), asked["sender"], asked["recipient"]))
+            return "DUNNO"
         if asked["policy_context"] == "inbound":
             if not asked["client_address"].startswith((AUTHORS_NETWORK, "127.")):
                 return f"PREPEND Authentication-Results: {HOST}; spf=none"
@@ -259,6 +279,7 @@ class Postfix:
     def __init__(self, dovecot: Dovecot) -> None:
         self.dovecot = dovecot
         self.providers = Providers()
+        self.dots: list[Dot] = []
         *self._ports, self._policy_port = free_ports(6)
         (
             self.smtp_port,
@@ -288,7 +309,7 @@ class Postfix:
         """Start it; `postfix start` would spend seconds on checking our work."""
         if not hasattr(self, "home"):
             self._make_home()
-        self._policy = _Policy(self._policy_port, self.providers)
+        self._policy = _Policy(self._policy_port, self.providers, self.dots)
         threading.Thread(
             target=self._policy.serve_forever, args=(POLL_SECONDS,), daemon=True
         ).start()
