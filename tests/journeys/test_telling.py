@@ -181,7 +181,7 @@ class Scene:
                 seconds = await seconds_until_claimable(self.relais.db, "main")
                 if seconds is not None and seconds > 0:
                     await self.skip(f"{seconds} seconds")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # The worker tells a spectator nothing.
 
 
 @pytest_asyncio.fixture

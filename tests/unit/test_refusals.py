@@ -71,7 +71,7 @@ def written(
     lang: str = "fr",
     *,
     places: Places = Places(SPACE, SHARE),  # noqa: B008 - a value
-    elsewhere: Elsewhere = Elsewhere(),  # noqa: B008
+    elsewhere: Elsewhere = Elsewhere(),  # noqa: B008 - a value
     enclosed: Enclosed = Enclosed.WHOLE,
 ) -> Letter:
     """Write the letter about a message of 12 MB."""
